@@ -1,0 +1,472 @@
+"""From checked arguments to a derivative: restarts, non-finite values, error bars. One road for every derivative.
+
+Here so that gradient, Jacobian, directional and ordinary derivatives share one answer to everything that can go wrong
+between the points and the result; the loops themselves are in kernels/difference.pyx and reference/difference.py.
+Tested in tests/test_differencing.py and tests/faults/.
+"""
+
+import warnings
+
+import numpy as np
+
+from .backends import current
+from .error_bars import Bars, bars_of, order_of
+from .errors import DifferenceWarning, Status
+from .options import Settings, as_like, check_bounds, step_rule
+from .reference.callback import COARSE, GOOD, LINE, TAMPERED, working_type
+from .reference.difference import BACKWARD, CARE, CENTRAL, COMPLEX, FORWARD, RESOLUTION, ROW_ONE_SIDED, refuse_outside
+from .results import Derivative, describe
+
+# Numbers held at a time in a block of a Jacobian, or of points for a vectorised f: half a megabyte of float64.
+BLOCK = 2**16
+# A complex step must agree with a central difference in one direction to this share.
+AGREEMENT = 1e-3
+COMPLEX_DOUBT = "the complex step disagrees with a central difference: f is not analytic (abs, max, a cast?)"
+
+
+class Found:
+    """A derivative under way: one row for each row of differences, one column for each result of f."""
+
+    def __init__(self, value, differences):
+        columns = value.shape[1]
+        step = np.zeros(1) if differences is None else differences.step
+        status = np.zeros(1, np.int8) if differences is None else differences.status
+        self.value = value
+        self.step = np.repeat(step[:, None], columns, axis=1)
+        self.status = np.repeat(status[:, None], columns, axis=1)
+        self.one_sided = np.zeros(1, bool) if differences is None else differences.kind == ROW_ONE_SIDED
+        self.base = None    # f(x), when it was evaluated
+        self.error = None
+        self.doubt = ""
+
+
+class Run:
+    """One f, one shape and type of x, one set of options: the memory of a derivative, used again and again.
+
+    Parameters
+    ----------
+    f : callable
+    settings : Settings
+    shape, dtype
+        Of x.
+    vector : bool
+        f gives vectors.
+    each : bool
+        f is a function of one number, differentiated at every entry of x.
+    made : tuple, optional
+        A function and differences made for these arguments, to go on with.
+    """
+
+    def __init__(self, f, settings, shape, dtype, vector=False, each=False, made=None):
+        self.kernels = kernels = current()
+        self.f, self.settings, self.shape, self.dtype, self.vector, self.each = f, settings, shape, dtype, vector, each
+        imaginary = settings.method == COMPLEX
+        if imaginary and dtype.kind == "c":
+            raise ValueError("method='complex' needs a real x; take method='central' for a complex one")
+        self.nfev_elsewhere = 0
+        if made is not None:
+            self.function, self.differences = made
+            self.bounds = (None, None)
+            self.factor, self.rule = step_rule(settings, shape, dtype, self.function.eps)
+            return
+        arguments = (f, settings.args, settings.kwargs, shape, dtype, vector, imaginary)
+        if settings.vectorized:
+            self.function = kernels.BatchFunction(*arguments, "f", each)
+        elif each:
+            self.function = kernels.ScalarFunction(*arguments)
+        else:
+            self.function = kernels.PythonFunction(*arguments)
+        self.bounds = check_bounds(settings.bounds, shape, dtype) if settings.bounds is not None else (None, None)
+        self.choose_steps()
+
+    def choose_steps(self):
+        """Derive the rule for the steps from the precision of f."""
+        settings = self.settings
+        self.differences = None
+        self.factor, self.rule = step_rule(settings, self.shape, self.dtype, self.function.eps)
+        if settings.step is not None or settings.rel_step is not None:
+            self.function.eps = np.inf  # the steps are the caller's: no precision of f changes them
+
+    def prepare(self):
+        """Return the differences for all rows, made once."""
+        if self.differences is None:
+            self.differences = self.make(None, self.rule, *self.bounds)
+        return self.differences
+
+    @property
+    def in_one_sweep(self):
+        """Whether `Differences.gradient` does the whole work when nothing is unusual."""
+        return self.settings.method != COMPLEX and self.results == 1 and self.prepare().block == self.rows
+
+    def base(self):
+        """f(x), which the last sweep has evaluated."""
+        return self._numbers([self.differences.base])[0, 0]
+
+    def count_anew(self):
+        """Let nfev count from 0."""
+        self.function.nfev = self.nfev_elsewhere = 0
+
+    @property
+    def nfev(self):
+        """How often f was called."""
+        return self.function.nfev + self.nfev_elsewhere
+
+    @property
+    def results(self):
+        """How many numbers f gives; -1 while that is not known."""
+        return self.function.size // 2 if self.function.as_complex else self.function.size
+
+    @property
+    def rows(self):
+        """How many numbers are moved."""
+        return self.function.count
+
+    def origin(self, x):
+        """The numbers that are moved."""
+        return x.reshape(-1)
+
+    def entries_of(self, rows):
+        """The entry of x that each of some rows moves; None when row i moves entry i."""
+        return None if rows is None else np.ascontiguousarray(rows, np.intp)
+
+    def begin(self, x):
+        """Hand x to the function."""
+        self.function.begin(x)
+
+    def make(self, rows, rule, lower, upper, method=None, with_base=False):
+        """Make differences for some rows of this function, or for all."""
+        entries = self.entries_of(rows)
+        rows = self.rows if rows is None else rows.size
+        settings, function = self.settings, self.function
+        order = settings.order
+        if method is None:
+            method = settings.method
+        elif method != settings.method:
+            order = min(order, 2)
+        numbers = max(function.size, function.count if function.batch and not self.each else 1)
+        block = None if numbers == 1 else max(1, min(rows, BLOCK // (numbers * 2 * (order or 1))))
+        return self.kernels.Differences(
+            rows, self.dtype, method, order, self.factor, function.size, block, rule, lower, upper, entries, self.each,
+            settings.n, with_base,
+        )
+
+    def sweep(self, differences, x, rows=None, f0=None, look=None):
+        """Evaluate and combine: ``(code, results)``, one row of results for each row of differences.
+
+        A function that writes into x is given copies, and everything is evaluated again. `look` is shown each block.
+        """
+        origin = self.origin(x) if rows is None else np.ascontiguousarray(self.origin(x)[rows])
+        while True:
+            self.begin(x)
+            differences.plan(origin)
+            if f0 is not None and not self.each:
+                differences.set_base(f0)
+            parts = []
+            code = self._evaluate_blocks(differences, look, parts)
+            if code == GOOD:
+                code = self.function.finish()
+            if code != TAMPERED:
+                break
+            self.function.fresh = True
+        return code, self._numbers(parts) if code == GOOD else None
+
+    def _evaluate_blocks(self, differences, look, parts):
+        if look is not None:
+            look.blocks.clear()
+        for first in range(0, max(differences.rows, 1), max(differences.block, 1)):
+            last = min(first + differences.block, differences.rows)
+            code = differences.evaluate(self.function, first, last)
+            if code != GOOD:
+                return code
+            differences.combine(first, last)
+            if look is not None:
+                look(differences, first, last)
+            parts.append(differences.result[: last - first])
+        return GOOD
+
+    def _numbers(self, parts):
+        result = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if self.function.as_complex and self.settings.method != COMPLEX:
+            return result.view(np.result_type(result.dtype, np.complex64))
+        return result
+
+    def solve(self, x, f0=None, full=False, swept=None):
+        """Difference at x, with every fallback.
+
+        `swept` is what `Differences.gradient` has said of the same x: its evaluations are not made again without need.
+        """
+        code, differences = swept, self.differences
+        look = None
+        if full or self.settings.method == COMPLEX:
+            look = Bars(self.settings, np.finfo(self.dtype).eps, self.function.as_complex)
+        if code == CARE:
+            value = self._numbers([differences.result])
+        else:
+            value = None
+            if code == TAMPERED:
+                self.function.fresh = True
+            elif code == COARSE:
+                self._refine()
+        while value is None:
+            differences = self.make(None, self.rule, *self.bounds, with_base=True) if full else self.prepare()
+            code, value = self.sweep(differences, x, None, f0, look)
+            if code == COARSE:
+                self._refine()
+        found = Found(value, differences)
+        if not self.each and differences.has_base:
+            base = self._numbers([differences.base])[0]
+            found.base = base[0] if not self.vector else base
+        if not np.isfinite(value).all():
+            self._mend(found, x, f0)
+        if self.settings.method == COMPLEX and differences.rows:
+            self._check_complex_step(found, x, look)
+        if full:
+            self._fill_error(found, x, f0, look)
+        return found
+
+    def _fill_error(self, found, x, f0, look):
+        """The error bars of all rows."""
+        found.error = np.where(found.status == Status.FIXED, 0.0, np.inf)
+        if self.settings.method == COMPLEX:
+            found.error = np.where(np.isfinite(found.value), np.finfo(self.dtype).eps * abs(found.value), np.inf)
+        elif self.rows:
+            _, bend, _ = look.table()
+            bend = np.where(np.isfinite(bend), bend, 0)
+            self._bar(found, x, f0, np.arange(self.rows), bend)
+
+    def _refine(self):
+        """F computes in less precision than the steps were chosen for: choose them again."""
+        self.function.eps = self.function.coarsest
+        self.choose_steps()
+
+    # fallbacks
+
+    def again(self, rows, step, method, x, f0, look=None):
+        """Difference some rows with steps of their own, inside the same bounds: ``(differences, results or None)``."""
+        lower, upper = (None if bound is None else bound[rows] for bound in self.bounds)
+        step = np.ascontiguousarray(step, working_type(self.dtype))
+        rule = (step, np.zeros(1, step.dtype), step)
+        differences = self.make(rows, rule, lower, upper, method, look is not None)
+        code, result = self.sweep(differences, x, rows, f0, look)
+        return differences, result
+
+    def _mend(self, found, x, f0):
+        """Look again at rows that are not finite: with shorter steps first, then to one side."""
+        value, status, step = found.value, found.status, found.step
+        broken = np.flatnonzero(~np.isfinite(value).all(axis=1))
+        if self.settings.method != COMPLEX and self._base_is_good(x, f0, found):
+            for method, steps in self._attempts(abs(step[:, 0]), abs(self.origin(x))):
+                rows = np.flatnonzero(~np.isfinite(value).all(axis=1) & (steps > 0))
+                if rows.size == 0:
+                    continue
+                differences, other = self.again(rows, steps[rows], method, x, f0)
+                if other is None:
+                    continue
+                better = np.isfinite(other) & ~np.isfinite(value[rows])
+                state = differences.status[:, None]
+                if method != self.settings.method:
+                    state = np.where(state == Status.RESOLVED, Status.ONE_SIDED, state)
+                value[rows] = np.where(better, other, value[rows])
+                step[rows] = np.where(better, differences.step[:, None], step[rows])
+                status[rows] = np.where(better, state, status[rows])
+                found.one_sided[rows] = np.where(better.any(axis=1), method != CENTRAL, found.one_sided[rows])
+            found.error = np.full(value.shape, np.inf)
+            self._bar(found, x, f0, broken, None)
+        bad = ~np.isfinite(value)
+        value[bad] = np.nan
+        status[bad] = Status.NONFINITE
+
+    def _base_is_good(self, x, f0, found):
+        """Whether f is finite at x itself: otherwise no step can help."""
+        if self.each:
+            return True
+        if f0 is None:
+            f0 = self.function.value_at(x) if found.base is None else found.base
+        return np.isfinite(f0).any()
+
+    def _attempts(self, step, size):
+        """``(method, steps)`` in the order in which they are tried; 0 for a row that does not try it."""
+        least = RESOLUTION * np.finfo(self.dtype).eps * size
+        own = np.where((size > 0) & (self.factor * size < step), self.factor * size, 0)
+        method = self.settings.method
+        if method == CENTRAL:
+            for shorter in (step / 16, step / 1024, own):
+                yield CENTRAL, np.where(shorter >= least, shorter, 0)
+        for length in (step, own):
+            for side in (BACKWARD, FORWARD) if method == BACKWARD else (FORWARD, BACKWARD):
+                yield side, length
+
+    def _bar(self, found, x, f0, rows, bend):
+        """Fill in the error bars of some rows, and doubt what they show: difference again with half the step."""
+        value, status = found.value, found.status
+        eps = np.finfo(self.dtype).eps
+        step = abs(found.step).min(axis=1)
+        one_sided = found.one_sided
+        order = order_of(self.settings.method, self.settings.order, one_sided, self.settings.n)
+        usable = np.zeros(len(value), bool)
+        usable[rows] = np.isfinite(value[rows]).any(axis=1) & (step[rows] > 0)
+        for method, group in (
+            (CENTRAL, ~one_sided),
+            (FORWARD, one_sided & (found.step[:, 0] > 0)),
+            (BACKWARD, one_sided & (found.step[:, 0] < 0)),
+        ):
+            rows = np.flatnonzero(group & usable)
+            if rows.size == 0:
+                continue
+            second = Bars(self.settings, eps, self.function.as_complex)
+            _, half = self.again(rows, step[rows] / 2, method, x, f0, second)
+            if half is None:
+                continue
+            state = status[rows]
+            _, half_bend, rounding = second.table()
+            rounding = rounding / 2.0**self.settings.n
+            first_bend = np.zeros_like(half_bend) if bend is None else bend[rows]
+            found.error[rows] = bars_of(value[rows], state, half, rounding, first_bend, half_bend, order[rows])
+            status[rows] = state
+
+    def _check_complex_step(self, found, x, look):
+        """Compare with a central difference of the real f: abs, max and casts break a complex step silently."""
+        check, actual, scale = self.central_check(x, found)
+        if not self.each:
+            check.function.value_at(x)  # to learn how many results there are
+        expected = check.solve(x, np.zeros(check.results)).value
+        self.nfev_elsewhere += check.nfev
+        largest = look.table()[0].max(initial=0.0)
+        with np.errstate(all="ignore"):
+            rounding = 16 * np.finfo(self.dtype).eps * largest / abs(check.differences.step[:, None])
+            wrong = abs(expected - actual) > AGREEMENT * (scale + abs(expected)) + rounding
+        if wrong.any():
+            found.doubt = COMPLEX_DOUBT
+            found.status[found.status == Status.RESOLVED] = Status.UNRESOLVED
+
+    def central_check(self, x, found):
+        """A central difference of the real f, what it should give, and the size of its terms."""
+        settings = central_of(self.settings)
+        if self.each:
+            check = Run(self.f, settings, self.shape, self.dtype, each=True)
+            return check, found.value, abs(found.value)
+        turn = np.arange(x.size)
+        direction = np.maximum(abs(x), 1) * ((1 + turn * 0.6180339887 % 1) * (-1.0) ** turn).reshape(x.shape)
+        direction[(found.status == Status.FIXED).any(axis=1).reshape(x.shape)] = 0
+        direction = np.ascontiguousarray(direction, self.dtype)
+        check = LineRun(self.f, settings, direction, self.vector)
+        flat = direction.reshape(1, -1)
+        return check, flat @ found.value, abs(flat) @ abs(found.value)
+
+
+class LineRun(Run):
+    """Differences along one direction: one row, whose number is t in x + t * v.
+
+    Parameters
+    ----------
+    f, settings, vector
+        As for `Run`; an absolute step is a step in t.
+    v : array
+        The direction, of the shape and type of x.
+    """
+
+    rows = 1
+
+    def __init__(self, f, settings, v, vector=False):
+        self.v, self.x = v, None
+        super().__init__(f, settings, v.shape, v.dtype, vector)
+        self.box = self.bounds
+
+    def solve(self, x, f0=None, full=False, swept=None):
+        """Difference along v at x, with every fallback."""
+        self.x = x
+        if not self.v.any():
+            return self._nothing(f0)
+        if self.box[0] is not None:
+            self.bounds = self._limits(x.reshape(-1), self.v.reshape(-1))
+        self.choose_steps()
+        return super().solve(x, f0, full)
+
+    def _nothing(self, f0):
+        """The derivative along a direction of length 0."""
+        found = Found(np.zeros((1, f0.size), f0.dtype), None)
+        found.error = np.zeros(found.value.shape)
+        return found
+
+    def choose_steps(self):
+        """Derive the step in t from the precision of f, x and v.
+
+        With the scaled norms |u| = norm(u / x_scale) the default is ``factor * max(1, |x|) / |v|``, which for a unit vector
+        is the step of its entry.
+        """
+        super().choose_steps()
+        if self.x is None or self.settings.step is not None:
+            return
+        settings, real = self.settings, working_type(self.dtype)
+        scale = 1.0 if settings.x_scale is None else as_like(settings.x_scale, self.shape, self.dtype, "x_scale")
+        size_x, size_v = (_norm(abs(part.reshape(-1)) / scale) for part in (self.x, self.v))
+        factor, floor = self.factor, 1.0
+        if settings.rel_step is not None:
+            factor = float(as_like(settings.rel_step, (), self.dtype, "rel_step")[0])
+            floor = 0.0 if size_x > 0 else self.factor / factor
+        step = np.array([factor * max(floor, size_x) / size_v], real)
+        self.rule = (step, np.zeros(1, real), step)
+
+    def _limits(self, x, v):
+        """How far t can go down and up inside the bounds."""
+        lower, upper = self.box
+        refuse_outside(x, lower, upper)
+        with np.errstate(all="ignore"):
+            v = v.astype(lower.dtype)
+            ends = np.stack([(lower - x) / v, (upper - x) / v])[:, v != 0]
+        return -np.abs(ends.min(axis=0)).min(keepdims=True), np.abs(ends.max(axis=0)).min(keepdims=True)
+
+    def begin(self, x):
+        """Hand x and the direction to the function."""
+        self.function.begin(x)
+        self.function.along(self.v, *self.box)
+
+    def origin(self, x):
+        """Return the 0 at which t starts."""
+        return np.zeros(1, self.dtype)
+
+    def entries_of(self, rows):
+        """Every row is the line."""
+        return np.full(1, LINE, np.intp)
+
+    def central_check(self, x, found):
+        """A central difference of the real f in the same direction."""
+        return LineRun(self.f, central_of(self.settings), self.v, self.vector), found.value, abs(found.value)
+
+
+def _norm(u):
+    largest = u.max(initial=0)
+    return float(largest * np.sqrt(np.sum((u / largest) ** 2))) if largest > 0 else 0.0
+
+
+def central_of(settings):
+    """The same options for second-order central differences with the default step."""
+    return Settings(CENTRAL, 2, 1, None, None, settings.x_scale, settings.bounds, settings.args, settings.kwargs,
+                    settings.vectorized)
+
+
+def in_type_of_x(array, dtype):
+    """Numbers in the working type, rounded to the type of x; statuses as they are."""
+    if array.dtype.kind == "i":
+        return array
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        array = array.real  # f(x) of a complex step
+    return array.astype(dtype if array.dtype.kind == "c" else np.dtype(dtype.char.lower()))
+
+
+def deliver(found, run, shape_up, out, full_output):
+    """Warn, write to `out`, and give the caller what was asked for; `shape_up` gives arrays their shape."""
+    unresolved = (found.status >= Status.UNRESOLVED).any()
+    message = describe(shape_up(found.status)) + (f"; {found.doubt}" if found.doubt else "")
+    if unresolved and not full_output:
+        warnings.warn(message, DifferenceWarning, stacklevel=4)
+    value = shape_up(found.value)
+    if out is None:
+        value = value[()]
+    else:
+        out[...] = value
+        value = out
+    if not full_output:
+        return value
+    error, step, status = (shape_up(array)[()] for array in (found.error, found.step, found.status))
+    return Derivative(value, error, step, run.nfev, status, message, not unresolved)

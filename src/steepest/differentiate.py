@@ -1,0 +1,355 @@
+"""Derivatives of functions: the thin API over the difference kernels.
+
+Here so that a user meets one set of names and keywords; it checks arguments, picks a kernel, shapes the result. What
+happens in between is in differencing.py, and the prepared objects are in prepared.py. Tested in
+tests/test_differentiate.py.
+"""
+
+import numpy as np
+
+from .backends import current
+from .differencing import LineRun, Run, deliver, in_type_of_x
+from .options import as_point, check_function, check_options, check_out
+from .reference.difference import UNSUITED
+
+__all__ = ["derivative", "gradient", "jacobian", "jvp", "value_and_gradient"]
+
+_PLAIN = check_options("central", None, None, None, None, None, None, (), None, False, None)
+
+
+def careful_gradient(run, x, f0, out, full_output, swept=None):
+    """The gradient with every fallback, and f(x) where it was evaluated or is given (else None)."""
+    if f0 is not None:
+        f0 = run.function.value_at(x, f0)
+    found = run.solve(x, f0, full_output, swept)
+
+    def shape_up(array):
+        return in_type_of_x(array, x.dtype).reshape(x.shape)
+
+    return found.base if f0 is None else f0, deliver(found, run, shape_up, out, full_output)
+
+
+def careful_value_and_gradient(run, x, f0, out, full_output, swept=None):
+    """The same, where f(x) is evaluated when the differences did not need it."""
+    base, result = careful_gradient(run, x, f0, out, full_output, swept)
+    if base is None:
+        base = run.function.value_at(x)
+        if full_output:
+            result.nfev += 1
+    return in_type_of_x(base, x.dtype)[()], result
+
+
+def careful_jacobian(run, x, f0, out, full_output):
+    """The Jacobian with every fallback."""
+    if out is not None:  # as far as it can be known before f is called
+        check_out(out, (out.shape[0] if getattr(out, "ndim", 0) == 2 else run.results, x.size), x.dtype)
+    if f0 is not None or run.results < 0:
+        f0 = run.function.value_at(x, f0)
+    check_out(out, (run.results, x.size), x.dtype)
+    found = run.solve(x, f0, full_output)
+
+    def shape_up(array):
+        return np.ascontiguousarray(in_type_of_x(array, x.dtype).T)
+
+    return deliver(found, run, shape_up, out, full_output)
+
+
+def as_vector(x):
+    """Refuse more than one dimension; take a number as a vector of one."""
+    if x.ndim > 1:
+        raise ValueError(f"x must have one dimension for a Jacobian, but has shape {x.shape}")
+    return x.reshape(-1) if x.ndim == 0 else x
+
+
+def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None, f0=None,
+             noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None, full_output=False):
+    """Gradient of a scalar function of an array, by finite differences.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(x, *args, **kwargs)`` gives one number; x arrives in the shape and floating type of `x`. What f does to its x
+        is its own affair: it may write into it or keep it.
+    x : array_like
+        Where, in any shape. float32, float64, longdouble and complex types are kept (float16 is computed in float32);
+        integers become float64. A complex x is differentiated as that of a holomorphic function.
+    method : {"central", "forward", "backward", "complex"}, optional
+        SciPy's ``"3-point"``, ``"2-point"`` and ``"cs"`` are taken too. ``"complex"`` evaluates f at ``x + i*h``, free of
+        cancellation [3]_, and checks it against one central difference.
+    order : int, optional
+        Order of accuracy: 2 (default), 4, 6 or 8 for central differences; 1 (default) to 4 for one-sided ones.
+    step : float or array_like, optional
+        Absolute step.
+    rel_step : float or array_like, optional
+        Step relative to ``|x|``; the default step where x is 0.
+    x_scale : float or array_like, optional
+        Typical size of the entries of x, 1 by default: the step is ``c * eps**(1/(1 + order)) * max(|x|, x_scale)``
+        [1]_ [2]_.
+    bounds : (lb, ub) or scipy.optimize.Bounds, optional
+        f is never evaluated outside; near a bound the difference is one-sided or its step shorter, and where
+        ``lb == ub`` the derivative is 0.
+    f0 : float, optional
+        f(x), when it is known.
+    noise : None
+        Not available in this version.
+    args, kwargs : tuple, dict, optional
+        What f takes after x.
+    vectorized : bool, optional
+        f takes points of shape ``(k, *x.shape)`` and gives ``(k,)`` values.
+    workers : None
+        Not available in this version.
+    out : ndarray, optional
+        Where the gradient goes, in the shape and type of the result. Untouched when the call fails.
+    full_output : bool, optional
+        Give a `Derivative` with value, error, step, nfev, status, message and success. Costs as many calls of f again.
+
+    Returns
+    -------
+    ndarray, scalar, or Derivative
+        Of the shape of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, before f is called; or naming the evaluation in which f returned what is no number.
+    NotImplementedError
+        For options that are not available yet.
+
+    Warns
+    -----
+    DifferenceWarning
+        When a component is not finite (NaN is returned) or unresolved, unless `full_output` is given.
+
+    Notes
+    -----
+    An exception of f comes back as the same object, with a note that names the evaluation.
+
+    References
+    ----------
+    .. [1] P. E. Gill, W. Murray, M. A. Saunders, M. H. Wright, "Computing forward-difference intervals for numerical
+       optimization", SIAM J. Sci. Stat. Comput. 4 (1983) 310-321.
+    .. [2] J. E. Dennis, R. B. Schnabel, "Numerical Methods for Unconstrained Optimization", Prentice-Hall 1983.
+    .. [3] W. Squire, G. Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40 (1998)
+       110-112.
+
+    Examples
+    --------
+    >>> import steepest as sd
+    >>> sd.gradient(lambda x: x[0] ** 2 + x[1] ** 2, [3.0, 4.0])
+    array([6., 8.])
+    """
+    if not callable(f):
+        check_function(f)
+    made = swept = None
+    if (
+        step is rel_step is x_scale is bounds is noise is kwargs is workers is order is f0 is out is None
+        and full_output is vectorized is False and args == () and method == "central"
+    ):
+        settings = _PLAIN
+        found = current().central_gradient(f, x, None)
+        if type(found) is not tuple:
+            return found if found.ndim else found[()]
+        swept, *made = found
+    else:
+        settings = check_options(
+            method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers
+        )
+    x = as_point(x)
+    check_out(out, x.shape, x.dtype)
+    if swept == UNSUITED:
+        made = swept = None
+    return careful_gradient(Run(f, settings, x.shape, x.dtype, made=made), x, f0, out, full_output, swept)[1]
+
+
+def value_and_gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
+                       f0=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None,
+                       full_output=False):
+    """Value and gradient of a scalar function together, sharing evaluations.
+
+    Parameters
+    ----------
+    f, x, method, order, step, rel_step, x_scale, bounds, f0, noise, args, kwargs, vectorized, workers, out, full_output
+        As for `gradient`.
+
+    Returns
+    -------
+    value : scalar
+        f(x), in the type of x.
+    gradient : ndarray, scalar, or Derivative
+        As from `gradient`.
+
+    Raises
+    ------
+    TypeError, ValueError, NotImplementedError
+        As `gradient`.
+
+    Examples
+    --------
+    >>> import steepest as sd
+    >>> value, gradient = sd.value_and_gradient(lambda x: x[0] ** 2 + x[1] ** 2, [3.0, 4.0])
+    >>> float(value), gradient
+    (25.0, array([6., 8.]))
+    """
+    settings = check_options(method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers)
+    check_function(f)
+    x = as_point(x)
+    check_out(out, x.shape, x.dtype)
+    return careful_value_and_gradient(Run(f, settings, x.shape, x.dtype), x, f0, out, full_output)
+
+
+def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None, f0=None,
+             sparsity=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None,
+             full_output=False):
+    """Jacobian of a vector function of a vector, by finite differences.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(x, *args, **kwargs)`` gives a vector of m numbers (or one number: m = 1).
+    x : array_like, (n,)
+        Where; one number is a vector of one.
+    f0 : array_like, (m,), optional
+        f(x), when it is known. It is evaluated once otherwise, to learn m.
+    sparsity : None
+        Not available in this version.
+    vectorized : bool, optional
+        f takes points of shape ``(k, n)`` and gives ``(k, m)`` values.
+    out : ndarray, (m, n), optional
+        Where the Jacobian goes.
+    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, workers, full_output
+        As for `gradient`.
+
+    Returns
+    -------
+    ndarray, (m, n), or Derivative
+        Row i holds the gradient of the i-th result.
+
+    Raises
+    ------
+    TypeError, ValueError, NotImplementedError
+        As `gradient`; and when results have two dimensions, or change their length between calls.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as sd
+    >>> sd.jacobian(lambda x: np.array([x[0] * x[1], x[0] + x[1], x[1]]), [2.0, 3.0]).round(8)
+    array([[3., 2.],
+           [1., 1.],
+           [0., 1.]])
+    """
+    settings = check_options(
+        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, sparsity
+    )
+    check_function(f)
+    x = as_vector(as_point(x))
+    return careful_jacobian(Run(f, settings, x.shape, x.dtype, vector=True), x, f0, out, full_output)
+
+
+def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None, f0=None,
+        noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None, full_output=False):
+    """Directional derivative: the product of the Jacobian (or gradient) at x with a vector v.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(x, *args, **kwargs)`` gives a number or a vector of m numbers.
+    x : array_like
+        Where, in any shape.
+    v : array_like
+        The direction, in the shape of `x`.
+    step : float, optional
+        Absolute step in t, for points ``x + t*v``; by default ``c * eps**(1/(1 + order)) * max(1, |x|) / |v|`` with
+        norms scaled by `x_scale`, which for a unit vector is the step of its entry.
+    rel_step : float, optional
+        Step relative to ``|x| / |v|``.
+    f0 : float or array_like, optional
+        f(x), when it is known. It is evaluated once otherwise, to learn m.
+    out : ndarray, optional
+        Where the product goes, in the shape of f(x).
+    method, order, x_scale, bounds, noise, args, kwargs, vectorized, workers, full_output
+        As for `gradient`.
+
+    Returns
+    -------
+    scalar, ndarray (m,), or Derivative
+        In the shape of f(x).
+
+    Raises
+    ------
+    TypeError, ValueError, NotImplementedError
+        As `gradient`; and when `v` does not suit `x`.
+
+    Examples
+    --------
+    >>> import steepest as sd
+    >>> float(sd.jvp(lambda x: x[0] ** 2 + x[1] ** 2, [3.0, 4.0], [1.0, 0.5]).round(8))
+    10.0
+    """
+    settings = check_options(method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers)
+    check_function(f)
+    x = as_point(x)
+    v = as_point(v, "v")
+    if v.shape != x.shape:
+        raise ValueError(f"v must have the shape of x, {x.shape}, but has {v.shape}")
+    if v.dtype.kind == "c" and x.dtype.kind != "c":
+        raise TypeError("v must be real for a real x")
+    if np.ndim(step) or np.ndim(rel_step):
+        raise ValueError("step and rel_step must be numbers for a directional derivative")
+    if out is not None:  # as far as it can be known before f is called
+        check_out(out, getattr(out, "shape", ()), x.dtype)
+    run = LineRun(f, settings, np.ascontiguousarray(v, x.dtype).reshape(x.shape), vector=True)
+    f0 = run.function.value_at(x, f0)
+    check_out(out, f0.shape, x.dtype)
+
+    def shape_up(array):
+        return in_type_of_x(array, x.dtype).reshape(f0.shape)
+
+    return deliver(run.solve(x, f0.reshape(-1), full_output), run, shape_up, out, full_output)
+
+
+def derivative(f, x, n=1, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
+               noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None, full_output=False):
+    """n-th derivative of a function of one number, at every entry of x.
+
+    Parameters
+    ----------
+    f : callable
+        ``f(x, *args, **kwargs)`` takes one number, a NumPy scalar of the type of x, and gives one number.
+    x : array_like
+        Where, in any shape.
+    n : int, optional
+        Order of the derivative, from 1 to 4.
+    vectorized : bool, optional
+        f takes a one-dimensional array of numbers and gives one of the same length.
+    out : ndarray, optional
+        Where the derivatives go, in the shape and type of x.
+    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, workers, full_output
+        As for `gradient`. The default step is ``c * eps**(1/(n + order)) * max(|x|, x_scale)``; the complex step gives
+        first derivatives only.
+
+    Returns
+    -------
+    scalar, ndarray, or Derivative
+        Of the shape of `x`.
+
+    Raises
+    ------
+    TypeError, ValueError, NotImplementedError
+        As `gradient`.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as sd
+    >>> sd.derivative(np.sin, [0.0, np.pi / 3]).round(8)
+    array([1. , 0.5])
+    >>> float(sd.derivative(np.exp, 0.0, 2, order=4).round(8))
+    1.0
+    """
+    settings = check_options(
+        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, n=n
+    )
+    check_function(f)
+    x = as_point(x)
+    check_out(out, x.shape, x.dtype)
+    run = Run(f, settings, x.shape, x.dtype, each=True)
+    return careful_gradient(run, x, None, out, full_output)[1]

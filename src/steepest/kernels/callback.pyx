@@ -1,0 +1,576 @@
+"""One protocol for everything that can be evaluated; the Python callable is its first kind.
+
+Here because evaluating in place is what makes a finite difference cheap, and what makes it dangerous: this file holds
+every rule that keeps native code safe from the function it calls. Tested in tests/test_callback.py and tests/faults/.
+
+How a Python function sees x. It gets a view of scratch memory that only steepest owns; the view does not own the
+memory, so it cannot be resized. One entry is perturbed, the function called, the entry restored. What the function
+may do to that view, and the answer:
+
+- write into it: each entry is compared with a private copy before it is perturbed, and the whole vector at the end;
+  a difference means that everything is evaluated again, with a fresh copy for every call;
+- keep it (or a slice, a memoryview, its base): the reference counts say so, and the next call gets new memory, so
+  that what was kept never changes;
+- change its shape, dtype, strides or flags: these are never read again, and the view is replaced;
+- return it, or a part of it: the result is copied before the entry is restored.
+"""
+
+cimport cython
+cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
+from libc.float cimport DBL_EPSILON, FLT_EPSILON, LDBL_EPSILON
+from libc.stdint cimport uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+import numpy as np
+
+from steepest.reference.callback import batch_result, note_evaluation, scalar_result, vector_result
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    vectorcallfunc PyVectorcall_Function(PyObject *callable) noexcept
+    vectorcallfunc PyObject_Vectorcall
+    void Py_DECREF(PyObject *object) noexcept
+    size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+    bint PyFunction_Check(object)
+    bint PyMethod_Check(object)
+    object PyMethod_GET_FUNCTION(object)
+    bint PyFloat_Check(PyObject *) noexcept
+    double PyFloat_AS_DOUBLE(PyObject *) noexcept
+    bint PyComplex_CheckExact(PyObject *) noexcept
+    double PyComplex_RealAsDouble(PyObject *) noexcept
+    double PyComplex_ImagAsDouble(PyObject *) noexcept
+
+cdef extern from *:
+    """
+    #include <string.h>
+    #define NPY_NO_DEPRECATED_API NPY_1_22_API_VERSION
+    #include <numpy/arrayobject.h>
+
+    /* Whether nobody but us, who hold `ours` references, holds the object. Read after a call has returned, when every
+       frame of the callee is gone. Without the GIL a reference count proves nothing: the answer is always no. */
+    #if defined(Py_GIL_DISABLED)
+    #define steepest_only_ours(object, ours) 0
+    #elif PY_VERSION_HEX >= 0x030E0000
+    #define steepest_only_ours(object, ours) \\
+        ((ours) == 1 ? PyUnstable_Object_IsUniquelyReferenced(object) : Py_REFCNT(object) == (ours))
+    #else
+    #define steepest_only_ours(object, ours) (Py_REFCNT(object) == (ours))
+    #endif
+
+    /* Everything that f can change about a view in place (data, number of dimensions, shape, strides, base, dtype,
+       flags), taken when it is lent: a handful of words that lie side by side. */
+    enum { STEEPEST_SEAL_WORDS = (offsetof(PyArrayObject_fields, weakreflist)
+                                  - offsetof(PyArrayObject_fields, data)) / 8 };
+
+    static inline npy_uint64 steepest_word(PyObject *view, int i)
+    {
+        npy_uint64 word;
+        memcpy(&word, (char *)&((PyArrayObject_fields *)view)->data + 8 * i, 8);
+        return word;
+    }
+
+    static void steepest_seal(PyObject *view, npy_uint64 *seal)
+    {
+        for (int i = 0; i < STEEPEST_SEAL_WORDS; i++)
+            seal[i] = steepest_word(view, i);
+    }
+
+    /* Whether view is as it was when it was lent; `extents` are its shape and strides then, one after the other. */
+    static inline int steepest_sealed(PyObject *view, const npy_uint64 *seal, const Py_ssize_t *extents, int ndim)
+    {
+        npy_uint64 changed = 0;
+        for (int i = 0; i < STEEPEST_SEAL_WORDS; i++)
+            changed |= steepest_word(view, i) ^ seal[i];
+        if (changed)
+            return 0;
+        const npy_intp *shape = PyArray_DIMS((PyArrayObject *)view), *strides = PyArray_STRIDES((PyArrayObject *)view);
+        if (ndim == 1)
+            return shape[0] == extents[0] && strides[0] == extents[1];
+        return memcmp(shape, extents, ndim * sizeof(npy_intp)) == 0
+            && memcmp(strides, extents + ndim, ndim * sizeof(npy_intp)) == 0;
+    }
+    """
+    bint steepest_only_ours(PyObject *object, int ours) noexcept
+    void steepest_seal(PyObject *view, uint64_t *seal) noexcept
+    bint steepest_sealed(PyObject *view, const uint64_t *seal, const Py_ssize_t *extents, int ndim) noexcept
+
+cdef extern from "numpy/arrayobject.h":
+    object PyArray_Scalar(void *data, cnp.dtype descr, object base)
+    void *PyArray_DATA(void *) noexcept
+
+cdef int AS_COMPLEX = cnp.NPY_CFLOAT - cnp.NPY_FLOAT     # from a real type number to its complex one
+
+
+cdef class Memory:
+    """Bytes that a view of x stands on: no buffer interface, no resize, freed when the last view is gone."""
+
+    def __cinit__(self):
+        self.data = NULL
+
+    def __dealloc__(self):
+        PyMem_Free(self.data)
+
+
+cdef Memory allocate(Py_ssize_t nbytes):
+    cdef Memory memory = Memory.__new__(Memory)
+    memory.data = <char *>PyMem_Malloc(nbytes if nbytes > 0 else 1)
+    if memory.data == NULL:
+        raise MemoryError(f"no memory for {nbytes} bytes of x")
+    return memory
+
+
+cdef class Function:
+    """Base of everything that can be evaluated; see callback.pxd for the protocol."""
+
+    def __cinit__(self):
+        self.size = -1
+        self.coarsest = 0.0
+
+    cpdef int begin(self, cnp.ndarray x) except -1:
+        """Take x for a run: an array that is C-contiguous, aligned, native, and of the declared type and size."""
+        raise TypeError("this kind of function cannot be evaluated")
+
+    cpdef int finish(self) except -1:
+        """Close a run: GOOD, or the reason to evaluate everything again."""
+        return GOOD
+
+    cdef int evaluate_rows(self, const Py_ssize_t *entries, Py_ssize_t count, const void *points,
+                           void *values) except -1:
+        """Evaluate `count` points in one call."""
+        raise TypeError("this kind of function takes one point at a time")
+
+
+cdef class PythonFunction(Function):
+    """A Python callable of an array, evaluated in place.
+
+    Parameters
+    ----------
+    function : callable
+        Called as ``function(x, *args, **kwargs)``.
+    args, kwargs : tuple, dict
+    shape : tuple of int
+        Shape of x.
+    dtype : numpy.dtype
+        Native floating or complex type of x.
+    vector : bool
+        Results are one-dimensional arrays, and not single numbers.
+    imaginary : bool
+        Perturbations go into the imaginary part of x, which f sees as complex.
+    label : str
+        What f is called in messages.
+    """
+
+    def __cinit__(self):
+        self.stack = NULL
+        self.extents = self.short_extents
+
+    def __init__(self, function, tuple args, kwargs, tuple shape, cnp.dtype dtype,
+                 bint vector=False, bint imaginary=False, str label="f"):
+        self.set_up(function, args, kwargs, shape, dtype, vector, imaginary, label)
+
+    cdef int set_up(self, function, tuple args, kwargs, tuple shape, cnp.dtype dtype, bint vector, bint imaginary,
+                    str label) except -1:
+        cdef Py_ssize_t i
+        if self.stack != NULL:
+            raise TypeError("a prepared function is made once")
+        self.function = function
+        self.label = label
+        self.vector = vector
+        self.imaginary = imaginary
+        self.plain = PyFunction_Check(function) or (
+            PyMethod_Check(function) and PyFunction_Check(PyMethod_GET_FUNCTION(function)))
+
+        cdef bint complex_x = dtype.type_num >= cnp.NPY_CFLOAT
+        self.real_type = dtype.type_num - (AS_COMPLEX if complex_x else 0)
+        self.wide = self.real_type == cnp.NPY_LONGDOUBLE
+        self.as_complex = complex_x or imaginary
+        self.size = -1 if vector else 2 if self.as_complex else 1
+        self.takes_float = not (vector or self.wide or self.as_complex)
+        self.eps = (FLT_EPSILON if self.real_type == cnp.NPY_FLOAT
+                    else DBL_EPSILON if self.real_type == cnp.NPY_DOUBLE else LDBL_EPSILON)
+        self.dtype = cnp.PyArray_DescrFromType(dtype.type_num + (AS_COMPLEX if imaginary else 0))
+        self.stride = self.dtype.itemsize
+        self.offset = self.stride // 2 if imaginary else 0
+        self.take_shape(shape)
+
+        self.names = None
+        self.arguments = args
+        if kwargs:
+            self.names = tuple(kwargs)
+            self.arguments = args + tuple(kwargs.values())
+        self.nargs = (1 + len(args)) | PY_VECTORCALL_ARGUMENTS_OFFSET
+        self.keywords = <PyObject *>self.names if kwargs else NULL
+        self.invoke = PyVectorcall_Function(<PyObject *>function)
+        if self.invoke == NULL:
+            self.invoke = PyObject_Vectorcall
+        self.stack = <void **>PyMem_Malloc((2 + len(<tuple>self.arguments)) * sizeof(void *))
+        if self.stack == NULL:
+            raise MemoryError()
+        self.stack[0] = self.stack[1] = NULL
+        for i in range(len(<tuple>self.arguments)):
+            self.stack[2 + i] = <void *>(<tuple>self.arguments)[i]
+        self.evaluate = <evaluate_t>evaluate_array
+        if self.real_type == cnp.NPY_DOUBLE and not self.as_complex:
+            self.evaluate = <evaluate_t>evaluate_float64
+
+    def __dealloc__(self):
+        PyMem_Free(self.stack)
+        if self.extents != self.short_extents:
+            PyMem_Free(self.extents)
+
+    cdef int take_shape(self, tuple shape) except -1:
+        cdef Py_ssize_t i, step = self.stride
+        self.shape = shape
+        self.ndim = <int>len(shape)
+        if self.ndim > 1:
+            self.extents = <Py_ssize_t *>PyMem_Malloc(2 * self.ndim * sizeof(Py_ssize_t))
+            if self.extents == NULL:
+                self.extents = self.short_extents
+                raise MemoryError()
+        self.count = 1
+        for i in range(self.ndim - 1, -1, -1):
+            self.extents[i] = shape[i]
+            self.extents[self.ndim + i] = step
+            step *= self.extents[i]
+            self.count *= self.extents[i]
+        self.nbytes = self.count * self.stride
+        return 0
+
+    cpdef int begin(self, cnp.ndarray x) except -1:
+        if (x is None or cnp.PyArray_SIZE(x) != self.count or not cnp.PyArray_ISCARRAY_RO(x)
+                or cnp.PyArray_TYPE(x) != self.dtype.type_num - (AS_COMPLEX if self.imaginary else 0)):
+            raise ValueError("x does not suit this function")
+        self.direction = None
+        self.coarsest = 0.0
+        if self.private is None:
+            self.private = allocate(self.nbytes)
+            self.private_data = self.private.data
+        if self.imaginary:
+            copy_as_complex(self.private_data, <const char *>PyArray_DATA(<void *>x), self.count, self.stride // 2)
+        else:
+            memcpy(self.private_data, PyArray_DATA(<void *>x), self.nbytes)
+        if self.view is None or not intact(self):
+            self.lend()
+        else:
+            memcpy(self.data, self.private_data, self.nbytes)
+        return 0
+
+    cpdef int finish(self) except -1:
+        if not self.fresh and memcmp(self.data, self.private_data, self.nbytes):
+            return TAMPERED
+        return GOOD
+
+    def along(self, cnp.ndarray direction not None, cnp.ndarray lower=None, cnp.ndarray upper=None):
+        """Let LINE mean x + point * direction, kept inside the bounds, until the next run begins.
+
+        The direction has the type of x; the bounds are float64 or longdouble arrays with one entry for each of x.
+        """
+        cdef int bound_type = cnp.NPY_LONGDOUBLE if self.wide else cnp.NPY_DOUBLE
+        for array, type_num in ((direction, self.dtype.type_num - (AS_COMPLEX if self.imaginary else 0)),
+                                (lower, bound_type), (upper, bound_type)):
+            if array is not None and (array.size != self.count or cnp.PyArray_TYPE(array) != type_num
+                                      or not cnp.PyArray_ISCARRAY_RO(array)):
+                raise ValueError("the direction does not suit this function")
+        if (lower is None) != (upper is None):
+            raise ValueError("give both bounds or none")
+        self.direction, self.lower, self.upper = direction, lower, upper
+
+    cdef int lend(self) except -1:
+        """Give f a new view of new memory, filled with x."""
+        cdef Memory memory = allocate(self.nbytes)
+        memcpy(memory.data, self.private_data, self.nbytes)
+        cdef cnp.ndarray view = cnp.PyArray_SimpleNewFromData(
+            self.ndim, <cnp.npy_intp *>self.extents, self.dtype.type_num, memory.data)
+        cnp.set_array_base(view, memory)
+        steepest_seal(<PyObject *>view, self.seal)
+        self.view = view
+        self.memory = memory
+        self.data = memory.data
+        return 0
+
+    cdef int place(self, char *x, Py_ssize_t entry, const void *point) except -1:
+        """Write x into fresh memory, with one entry (or, along the line, every entry) moved."""
+        memcpy(x, self.private_data, self.nbytes)
+        if entry >= 0:
+            put(x + entry * self.stride + self.offset, point, self.real_type)
+        elif entry == LINE:
+            move_along_line(self, x, point)
+        return 0
+
+    cdef int store(self, object result, void *value) except -1:
+        """Copy the real numbers of a result; COARSE when it came in less precision than the steps were made for."""
+        cdef cnp.ndarray array
+        cdef PyObject *raw = <PyObject *>result
+        if not self.wide and not self.vector and self.as_complex:
+            if PyFloat_Check(raw) and not self.imaginary:
+                (<double *>value)[0], (<double *>value)[1] = PyFloat_AS_DOUBLE(raw), 0.0
+                return GOOD
+            if PyComplex_CheckExact(raw):
+                (<double *>value)[0], (<double *>value)[1] = PyComplex_RealAsDouble(raw), PyComplex_ImagAsDouble(raw)
+                return GOOD
+        elif self.vector and not self.wide and not self.as_complex and cnp.PyArray_CheckExact(result):
+            array = result
+            if (array.ndim == 1 and cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(array)
+                    and array.shape[0] == self.size):
+                memcpy(value, PyArray_DATA(<void *>array), self.size * sizeof(double))
+                return GOOD
+        # Whatever else f may return is converted, once, by the function that the reference uses.
+        convert = vector_result if self.vector else scalar_result
+        array, eps = convert(result, self.value_type, self.imaginary, self.label, self.nfev)
+        self.check_size(array.size)
+        memcpy(value, PyArray_DATA(<void *>array), array.nbytes)
+        return self.judge(eps)
+
+    cdef int judge(self, double eps) except -1:
+        self.coarsest = max(self.coarsest, eps)
+        return COARSE if eps > self.eps else GOOD
+
+    def check_size(self, Py_ssize_t count):
+        """Refuse a result of another length than the first."""
+        cdef Py_ssize_t known = self.size // 2 if self.as_complex else self.size
+        if count != known:
+            raise ValueError(f"{self.label} returned shape ({count},) in evaluation {self.nfev}, "
+                             f"and shape ({known},) before")
+
+    @property
+    def value_type(self):
+        """The dtype in which results are held: float64, or longdouble, or their complex ones."""
+        return cnp.PyArray_DescrFromType(
+            (cnp.NPY_LONGDOUBLE if self.wide else cnp.NPY_DOUBLE) + (AS_COMPLEX if self.as_complex else 0))
+
+    def value_at(self, cnp.ndarray x not None, f0=None):
+        """Return f(x) as an array, or `f0` checked as if f had returned it; learn how long results are."""
+        label = self.label if f0 is None else "f0"
+        if f0 is None:
+            self.begin(x)
+            try:
+                f0 = self.call_at_base()
+            except BaseException as error:
+                note_evaluation(error, self.label, self.nfev, BASE, 0.0, self.shape)
+                raise
+        convert = vector_result if self.vector else scalar_result
+        array, eps = convert(f0, self.value_type, False, label, self.nfev)
+        self.judge(eps)
+        if self.size >= 0:
+            self.check_size(array.size)
+        self.size = array.size * (2 if self.as_complex else 1)
+        return array.copy()
+
+    cdef object call_at_base(self):
+        self.nfev += 1
+        return own(call(self, <PyObject *>self.view))
+
+
+cdef inline bint intact(PythonFunction self) noexcept:
+    """Whether the view is still ours alone, and still what it was when it was lent."""
+    cdef PyObject *view = <PyObject *>self.view
+    return (steepest_only_ours(view, 1) and steepest_only_ours(<PyObject *>self.memory, 2)
+            and steepest_sealed(view, self.seal, self.extents, self.ndim))
+
+
+cdef inline PyObject *call(PythonFunction self, PyObject *x) except NULL:
+    """Call the Python function with x and the arguments that follow it; a new reference."""
+    if not self.plain:
+        PyErr_CheckSignals()
+    self.stack[1] = x
+    return self.invoke(<PyObject *>self.function, <PyObject **>(self.stack + 1), self.nargs, self.keywords)
+
+
+cdef inline object own(PyObject *new):
+    """Take over a new reference."""
+    result = <object>new
+    Py_DECREF(new)
+    return result
+
+
+cdef inline int keep(PythonFunction self, PyObject *result, void *value) except -1:
+    """Store a result and let go of it; a plain float, by far the most frequent, at once."""
+    if PyFloat_Check(result) and self.takes_float:
+        (<double *>value)[0] = PyFloat_AS_DOUBLE(result)
+        Py_DECREF(result)
+        return GOOD
+    return keep_other(self, result, value)
+
+
+cdef int keep_other(PythonFunction self, PyObject *result, void *value) except -1:
+    return self.store(own(result), value)
+
+
+cdef inline int evaluate_in_place(PythonFunction self, Py_ssize_t entry, const void *point, void *value,
+                                  Py_ssize_t stride, Py_ssize_t offset, int real_type) except -1:
+    cdef Py_ssize_t at = entry * stride
+    cdef int code
+    if entry < 0 or self.fresh:
+        self.place(self.data, entry, point)
+    else:
+        if differs(self.data + at, self.private_data + at, stride):
+            return TAMPERED
+        put(self.data + at + offset, point, real_type)
+    self.nfev += 1
+    # the result may be x itself: it is copied and let go before references are counted and x is restored
+    code = keep(self, call(self, <PyObject *>self.view), value)
+    if not intact(self):
+        self.lend()
+    elif entry >= 0:
+        restore(self.data + at, self.private_data + at, stride)
+    elif entry == LINE:
+        memcpy(self.data, self.private_data, self.nbytes)
+    return code
+
+
+cdef int evaluate_array(PythonFunction self, Py_ssize_t entry, const void *point, void *value) except -1:
+    return evaluate_in_place(self, entry, point, value, self.stride, self.offset, self.real_type)
+
+
+cdef int evaluate_float64(PythonFunction self, Py_ssize_t entry, const void *point, void *value) except -1:
+    """The same for x of float64, with the sizes known to the compiler."""
+    return evaluate_in_place(self, entry, point, value, sizeof(double), 0, cnp.NPY_DOUBLE)
+
+
+cdef int evaluate_scalar(PythonFunction self, Py_ssize_t entry, const void *point, void *value) except -1:
+    cdef long double number[2]      # room for one entry of any type
+    memcpy(number, self.private_data + entry * self.stride, self.stride)
+    put(<char *>number + self.offset, point, self.real_type)
+    self.nfev += 1
+    x = PyArray_Scalar(number, self.dtype, None)
+    return keep(self, call(self, <PyObject *>x), value)
+
+
+cdef inline bint differs(const char *a, const char *b, Py_ssize_t stride) noexcept:
+    if stride == 8:
+        return (<const uint64_t *>a)[0] != (<const uint64_t *>b)[0]
+    return memcmp(a, b, stride) != 0
+
+
+cdef inline void restore(char *to, const char *origin, Py_ssize_t stride) noexcept:
+    if stride == 8:
+        (<uint64_t *>to)[0] = (<const uint64_t *>origin)[0]
+    else:
+        memcpy(to, origin, stride)
+
+
+cdef inline void put(char *where, const void *point, int real_type) noexcept:
+    """Write one real number, rounded to the type of x, into its part of an entry."""
+    if real_type == cnp.NPY_DOUBLE:
+        (<double *>where)[0] = (<const double *>point)[0]
+    elif real_type == cnp.NPY_FLOAT:
+        (<float *>where)[0] = <float>(<const double *>point)[0]
+    else:
+        (<long double *>where)[0] = (<const long double *>point)[0]
+
+
+cdef void copy_as_complex(char *to, const char *origin, Py_ssize_t count, Py_ssize_t part) noexcept:
+    """Copy real numbers to complex ones with imaginary part +0."""
+    cdef Py_ssize_t i
+    memset(to, 0, 2 * count * part)
+    for i in range(count):
+        memcpy(to + 2 * i * part, origin + i * part, part)
+
+
+ctypedef fused floating:
+    float
+    double
+    long double
+
+
+ctypedef fused working:
+    double
+    long double
+
+
+cdef void shift(floating *x, const floating *direction, const void *point, Py_ssize_t count, Py_ssize_t stride,
+                const void *lower, const void *upper) noexcept:
+    """x[i * stride] += point * direction[i], computed in the working type and kept inside the bounds."""
+    cdef Py_ssize_t i
+    if floating is cython.longdouble:
+        for i in range(count):
+            x[i * stride] = inside(x[i * stride] + (<const long double *>point)[0] * direction[i],
+                                   <const long double *>lower, <const long double *>upper, i)
+    else:
+        for i in range(count):
+            x[i * stride] = <floating>inside(<double>x[i * stride] + (<const double *>point)[0] * <double>direction[i],
+                                             <const double *>lower, <const double *>upper, i)
+
+
+cdef inline working inside(working number, const working *lower, const working *upper, Py_ssize_t i) noexcept:
+    if lower == NULL:
+        return number
+    if number < lower[i]:
+        return lower[i]
+    return upper[i] if number > upper[i] else number
+
+
+cdef int move_along_line(PythonFunction self, char *x, const void *point) except -1:
+    """Move every entry of x along the direction; a complex x by its parts."""
+    cdef const void *lower = NULL
+    cdef const void *upper = NULL
+    if self.direction is None:
+        raise ValueError("no direction was given")
+    if self.lower is not None:
+        lower, upper = PyArray_DATA(<void *>self.lower), PyArray_DATA(<void *>self.upper)
+    cdef const void *direction = PyArray_DATA(<void *>self.direction)
+    cdef Py_ssize_t parts = self.count * (2 if self.as_complex and not self.imaginary else 1)
+    cdef Py_ssize_t stride = 2 if self.imaginary else 1
+    x += self.offset
+    if self.real_type == cnp.NPY_DOUBLE:
+        shift(<double *>x, <const double *>direction, point, parts, stride, lower, upper)
+    elif self.real_type == cnp.NPY_FLOAT:
+        shift(<float *>x, <const float *>direction, point, parts, stride, lower, upper)
+    else:
+        shift(<long double *>x, <const long double *>direction, point, parts, stride, lower, upper)
+    return 0
+
+
+cdef class ScalarFunction(PythonFunction):
+    """A Python callable of one number, evaluated at the entries of x one by one."""
+
+    def __init__(self, function, tuple args, kwargs, tuple shape, cnp.dtype dtype,
+                 bint vector=False, bint imaginary=False, str label="f"):
+        PythonFunction.__init__(self, function, args, kwargs, shape, dtype, vector, imaginary, label)
+        self.fresh = True
+        self.evaluate = <evaluate_t>evaluate_scalar
+
+
+cdef class BatchFunction(PythonFunction):
+    """A Python callable of many points: (k, n) to (k,) or (k, m); with `elementwise`, (k,) numbers to (k,)."""
+
+    cdef bint elementwise
+
+    def __init__(self, function, tuple args, kwargs, tuple shape, cnp.dtype dtype,
+                 bint vector=False, bint imaginary=False, str label="f", bint elementwise=False):
+        PythonFunction.__init__(self, function, args, kwargs, shape, dtype, vector, imaginary, label)
+        self.fresh = True
+        self.batch = True
+        self.elementwise = elementwise
+
+    cdef int evaluate_rows(self, const Py_ssize_t *entries, Py_ssize_t count, const void *points,
+                           void *values) except -1:
+        cdef Py_ssize_t k, width = self.stride if self.elementwise else self.nbytes
+        cdef Py_ssize_t real = sizeof(long double) if self.wide else sizeof(double)
+        cdef cnp.ndarray rows = np.empty((count,) if self.elementwise else (count, *self.shape), self.dtype)
+        cdef char *row = <char *>PyArray_DATA(<void *>rows)
+        for k in range(count):
+            if self.elementwise:
+                memcpy(row, self.private_data + entries[k] * self.stride, self.stride)
+                put(row + self.offset, <const char *>points + k * real, self.real_type)
+            else:
+                self.place(row, entries[k], <const char *>points + k * real)
+            row += width
+        self.nfev += count
+        result = own(call(self, <PyObject *>rows))
+        cdef cnp.ndarray array
+        array, eps = batch_result(
+            result, self.value_type, count, self.vector, self.imaginary, self.label, self.nfev)
+        self.check_size(array.size // count)
+        memcpy(values, PyArray_DATA(<void *>array), array.nbytes)
+        return self.judge(eps)
+
+    cdef object call_at_base(self):
+        self.nfev += 1
+        x = self.view.reshape((1, *self.shape))
+        result = own(call(self, <PyObject *>x))
+        return batch_result(result, self.value_type, 1, self.vector, False, self.label, self.nfev)[0][0]

@@ -1,0 +1,866 @@
+"""Finite differences: which points, evaluate, combine, each a loop of its own. The twin of reference/difference.py.
+
+Here because these loops are what a gradient costs beyond the calls of f. The mathematics, the constants and the meaning
+of every argument stand in the reference; this file does the same, bit for bit. Tested in tests/test_difference.py.
+
+What limits it: the calls of f. A call of an empty Python function costs 16 ns, so the loop around it is allowed two or
+three: one comparison, one store, the call, one look at the view, one store.
+"""
+
+cimport cython
+cimport numpy as cnp
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.math cimport INFINITY, fabs, isfinite, nextafter, nextafterf, nextafterl
+from libc.float cimport DBL_MAX, DBL_EPSILON, FLT_EPSILON, FLT_MAX, LDBL_EPSILON, LDBL_MAX
+from libc.string cimport memcpy, memset
+
+from steepest.kernels.callback cimport BASE, GOOD, LINE, Function, PythonFunction, evaluate_t
+
+import numpy as np
+
+from steepest.errors import BusyError
+from steepest.reference.callback import note_evaluation
+from steepest.reference.difference import refuse_nonfinite, refuse_outside, shape_of_scheme, step_factor, weights
+from steepest.reference import difference as twin
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
+
+cdef extern from *:
+    """
+    /* Round to float and back. Volatile, because gcc 12 at -O2 drops both conversions where two such results are stored
+       side by side (its basic-block vectoriser takes the pair for a copy); tests/test_difference.py would notice. */
+    static inline double steepest_single(double x)
+    {
+        volatile float single = (float)x;
+        return single;
+    }
+    """
+    double steepest_single(double x) noexcept nogil
+
+cdef extern from "numpy/arrayobject.h":
+    void *PyArray_DATA(cnp.ndarray) noexcept
+
+cdef extern from "numpy/arrayobject.h":
+    object PyArray_NewLikeArray(cnp.ndarray prototype, cnp.NPY_ORDER order, void *dtype, int subok)
+
+cdef enum:
+    FORWARD = 0
+    BACKWARD = 1
+    CENTRAL = 2
+    COMPLEX = 3
+
+cdef enum:
+    ROW_CENTRAL = 0
+    ROW_ONE_SIDED = 1
+    ROW_FIXED = 2
+    ROW_COMPLEX = 3
+
+cdef enum:
+    RESOLVED = 0
+    ONE_SIDED = 1
+    FIXED = 2
+    UNRESOLVED = 3
+
+cdef enum:
+    DONE = 0
+    CARE = -1
+    UNSUITED = -2
+
+cdef double RESOLUTION = twin.RESOLUTION
+cdef double DOUBLE_FACTOR = step_factor(DBL_EPSILON, CENTRAL, 2)
+cdef int AS_COMPLEX = cnp.NPY_CFLOAT - cnp.NPY_FLOAT
+
+ctypedef fused working:
+    double
+    long double
+
+ctypedef fused floating:
+    float
+    double
+    long double
+
+
+def is_point(x):
+    """Whether x can be used as it is: a C-contiguous, aligned, native array of a floating or complex type."""
+    cdef int kind
+    if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>x)):
+        return False
+    kind = cnp.PyArray_TYPE(<cnp.ndarray>x)
+    return cnp.NPY_FLOAT <= kind <= cnp.NPY_CLONGDOUBLE
+
+
+cdef class Differences:
+    """The differences of one function at one point: the rule for the steps, and the memory.
+
+    See `steepest.reference.difference.Differences`.
+    """
+
+    cdef readonly Py_ssize_t rows, width, size, block, reach, one_sided
+    cdef Py_ssize_t last_entry
+    cdef readonly int method, n
+    cdef readonly bint wide, own_base, has_base
+    cdef bint running, bounded, with_base
+    cdef int real_type, type_num
+    cdef Py_ssize_t real, result_size       # bytes of a working number; numbers in a result
+    cdef Py_ssize_t rule_stride             # 0: one rule for all rows
+    cdef Py_ssize_t unresolved
+    cdef bint regular                       # every row is central and resolved, as nearly always
+    cdef Py_ssize_t row, column             # where an evaluation is under way, for the note on an exception
+    cdef Py_ssize_t *entries
+    cdef signed char *kinds
+    cdef signed char *statuses
+    cdef char *memory
+    cdef char *x_
+    cdef char *magnitude_
+    cdef char *step_
+    cdef char *points_
+    cdef char *values_
+    cdef char *base_
+    cdef char *result_
+    cdef char *rule_
+    cdef char *lower_
+    cdef char *upper_
+    cdef cnp.ndarray central_weights, one_sided_weights
+
+    def __cinit__(self):
+        self.memory = NULL
+
+    def __init__(self, Py_ssize_t rows, cnp.dtype dtype, int method, Py_ssize_t order, double factor,
+                 Py_ssize_t size=1, block=None, rule=None, cnp.ndarray lower=None, cnp.ndarray upper=None,
+                 cnp.ndarray entries=None, bint own_base=False, int n=1, bint with_base=False):
+        self.set_up(rows, dtype, method, order, factor, size, rows if block is None else block, rule, lower, upper,
+                    entries, own_base, n, with_base)
+
+    cdef int set_up(self, Py_ssize_t rows, cnp.dtype dtype, int method, Py_ssize_t order, double factor,
+                    Py_ssize_t size, Py_ssize_t block, rule, cnp.ndarray lower, cnp.ndarray upper,
+                    cnp.ndarray entries, bint own_base, int n, bint with_base) except -1:
+        if self.memory != NULL:
+            raise TypeError("differences are made once")
+        self.rows, self.method, self.size, self.n = rows, method, size, n
+        self.own_base, self.with_base = own_base, with_base
+        self.block = block
+        self.type_num = dtype.type_num
+        self.real_type = dtype.type_num - (AS_COMPLEX if dtype.type_num >= cnp.NPY_CFLOAT else 0)
+        self.wide = self.real_type == cnp.NPY_LONGDOUBLE
+        self.real = sizeof(long double) if self.wide else sizeof(double)
+        if method == CENTRAL and n == 1 and order == 2:
+            self.reach, self.one_sided = 1, 2
+        else:
+            self.reach, self.one_sided = shape_of_scheme(method, order, n)
+        self.width = 1 if method == COMPLEX else max(2 * self.reach, self.one_sided)
+        self.result_size = size // 2 if method == COMPLEX else size
+        self.bounded = lower is not None or upper is not None
+        self.rule_stride = 0 if rule is None or max(len(part) for part in rule) == 1 else 1
+        self.allocate_memory()
+        self.fill_rule(factor, rule)
+        if self.bounded:
+            self.fill_bounds(lower, upper)
+        self.fill_entries(entries)
+
+    def __dealloc__(self):
+        PyMem_Free(self.memory)
+
+    cdef int allocate_memory(self) except -1:
+        """One block for everything; sizes in working numbers, checked."""
+        cdef Py_ssize_t rules = self.rows if self.rule_stride else 1
+        cdef Py_ssize_t counts[10]
+        counts[0] = self.rows                                                   # x
+        counts[1] = self.rows if self.type_num != self.real_type else 0         # magnitude
+        counts[2] = self.rows                                                   # step
+        counts[3] = checked_product(self.rows, self.width)                      # points
+        counts[4] = checked_product(checked_product(self.block, self.width), self.size)
+        counts[5] = checked_product(self.block if self.own_base else 1, self.size)
+        counts[6] = checked_product(self.block, self.result_size)
+        counts[7] = checked_product(rules, 3)
+        counts[8] = self.rows if self.bounded else 0                            # lower
+        counts[9] = self.rows if self.bounded else 0                            # upper
+        cdef Py_ssize_t i, total = 0
+        for i in range(10):
+            total = checked_sum(total, counts[i])
+        total = checked_sum(checked_product(total, self.real),
+                            checked_product(self.rows, sizeof(Py_ssize_t) + 2))
+        self.memory = <char *>PyMem_Malloc(total if total > 0 else 1)
+        if self.memory == NULL:
+            raise MemoryError(f"no memory for {total} bytes of differences")
+        cdef char *at = self.memory
+        cdef char **parts[10]
+        parts[0], parts[1], parts[2], parts[3] = &self.x_, &self.magnitude_, &self.step_, &self.points_
+        parts[4], parts[5], parts[6], parts[7] = &self.values_, &self.base_, &self.result_, &self.rule_
+        parts[8], parts[9] = &self.lower_, &self.upper_
+        for i in range(10):
+            parts[i][0] = at
+            at += counts[i] * self.real
+        if self.type_num == self.real_type:
+            self.magnitude_ = self.x_
+        self.entries = <Py_ssize_t *>at
+        self.kinds = <signed char *>(at + self.rows * sizeof(Py_ssize_t))
+        self.statuses = self.kinds + self.rows
+        return 0
+
+    cdef int fill_rule(self, double factor, rule) except -1:
+        cdef Py_ssize_t i, part, count = self.rows if self.rule_stride else 1
+        if rule is None:
+            for i in range(3):
+                if self.wide:
+                    (<long double *>self.rule_)[i] = factor
+                else:
+                    (<double *>self.rule_)[i] = factor
+            return 0
+        table = np.empty((3, count), np.longdouble if self.wide else np.float64)
+        for part in range(3):
+            table[part] = rule[part]
+        memcpy(self.rule_, PyArray_DATA(table), 3 * count * self.real)
+        return 0
+
+    cdef int fill_bounds(self, lower, upper) except -1:
+        table = np.empty((2, self.rows), np.longdouble if self.wide else np.float64)
+        largest = np.finfo(cnp.PyArray_DescrFromType(self.real_type)).max
+        table[0] = -largest if lower is None else np.maximum(lower, -largest)
+        table[1] = largest if upper is None else np.minimum(upper, largest)
+        memcpy(self.lower_, PyArray_DATA(table), 2 * self.rows * self.real)
+        return 0
+
+    cdef int fill_entries(self, entries) except -1:
+        cdef Py_ssize_t i
+        self.last_entry = self.rows - 1
+        if entries is None:
+            for i in range(self.rows):
+                self.entries[i] = i
+            return 0
+        self.last_entry = LINE
+        for i in range(self.rows):
+            self.entries[i] = entries[i]
+            self.last_entry = max(self.last_entry, self.entries[i])
+            if self.entries[i] < LINE:
+                raise ValueError("no such entry")
+        return 0
+
+    # which points
+
+    def plan(self, cnp.ndarray x not None):
+        """Choose the step, the kind of difference, the points and the status of every row, from its entry of `x`."""
+        if x.size != self.rows or cnp.PyArray_TYPE(x) != self.type_num or not cnp.PyArray_ISCARRAY_RO(x):
+            raise ValueError("x does not suit these differences")
+        self.plan_for(x)
+
+    cdef int plan_for(self, cnp.ndarray x) except -1:
+        cdef bint finite
+        self.has_base = False
+        if self.type_num == cnp.NPY_DOUBLE:
+            memcpy(self.x_, PyArray_DATA(x), self.rows * sizeof(double))
+            self.regular = (self.method == CENTRAL and self.reach == 1 and self.width == 2 and not self.bounded
+                            and self.rule_stride == 0 and not self.with_base
+                            and plan_regular(<const double *>self.x_, self.rows, (<double *>self.rule_)[0],
+                                             (<double *>self.rule_)[1], <double *>self.step_,
+                                             <double *>self.points_))
+            if self.regular:
+                memset(self.kinds, ROW_CENTRAL, self.rows)
+                memset(self.statuses, RESOLVED, self.rows)
+                self.unresolved = 0
+                return 0
+            finite = load(<const double *>self.x_, self.rows, 1, <double *>self.x_, <double *>self.magnitude_)
+        elif self.real_type == cnp.NPY_DOUBLE:
+            finite = load(<const double *>PyArray_DATA(x), self.rows, 2, <double *>self.x_, <double *>self.magnitude_)
+        elif self.real_type == cnp.NPY_FLOAT:
+            finite = load(<const float *>PyArray_DATA(x), self.rows, 1 if self.type_num == cnp.NPY_FLOAT else 2,
+                          <double *>self.x_, <double *>self.magnitude_)
+        else:
+            finite = load(<const long double *>PyArray_DATA(x), self.rows,
+                          1 if self.type_num == cnp.NPY_LONGDOUBLE else 2,
+                          <long double *>self.x_, <long double *>self.magnitude_)
+        if not finite:
+            refuse_nonfinite(x)
+        if self.bounded:
+            self.check_inside()
+        if self.wide:
+            plan_rows(self, <long double *>self.x_)
+        else:
+            plan_rows(self, <double *>self.x_)
+        return 0
+
+    cdef int check_inside(self) except -1:
+        cdef Py_ssize_t outside
+        if self.wide:
+            outside = count_outside(<long double *>self.x_, <long double *>self.lower_,
+                                    <long double *>self.upper_, self.rows)
+        else:
+            outside = count_outside(<double *>self.x_, <double *>self.lower_, <double *>self.upper_, self.rows)
+        if outside:
+            refuse_outside(self.x, self.copy(self.lower_, (self.rows,)), self.copy(self.upper_, (self.rows,)))
+        return 0
+
+    # evaluate
+
+    def set_base(self, value):
+        """Take the known value of f at x."""
+        flat = np.atleast_1d(value).reshape(-1).view(np.longdouble if self.wide else np.float64)
+        if flat.size != self.size or self.own_base:
+            raise ValueError("this is not a value of f")
+        cdef cnp.ndarray array = np.ascontiguousarray(flat)
+        memcpy(self.base_, PyArray_DATA(array), self.size * self.real)
+        self.has_base = True
+
+    def evaluate(self, Function function not None, Py_ssize_t first=0, last=None):
+        """Evaluate f at the points of rows first..last; GOOD, or why everything must be evaluated again."""
+        cdef Py_ssize_t end = self.rows if last is None else last
+        self.check_rows(first, end)
+        return self.evaluate_rows(function, first, end)
+
+    cdef int check_rows(self, Py_ssize_t first, Py_ssize_t last) except -1:
+        if not 0 <= first <= last <= self.rows or last - first > self.block:
+            raise ValueError(f"rows {first} to {last} are not a block of at most {self.block} of {self.rows} rows")
+        return 0
+
+    cdef int evaluate_rows(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
+        if function.wide != self.wide or function.size != self.size or self.last_entry >= function.count:
+            raise ValueError("the function does not suit these differences")
+        if self.running:
+            raise BusyError("these differences are being evaluated by another call")
+        self.running = True
+        self.row, self.column = first, 0
+        cdef Py_ssize_t before = function.nfev
+        try:
+            if function.batch:
+                return self.batch(function, first, last)
+            return self.sweep(function, first, last)
+        except BaseException as error:
+            self.annotate(error, function, before + 1 if function.batch else function.nfev)
+            raise
+        finally:
+            self.running = False
+
+    cdef int sweep(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
+        """One call of f after another, in place."""
+        cdef evaluate_t evaluate = function.evaluate
+        cdef void *state = <void *>function
+        cdef Py_ssize_t real = self.real, value_bytes = self.size * real
+        cdef Py_ssize_t point_row = self.width * real, value_row = self.width * value_bytes
+        cdef const char *point = self.points_ + first * point_row
+        cdef const char *row_points
+        cdef char *value = self.values_
+        cdef char *row_values
+        cdef Py_ssize_t row, column
+        cdef int code
+        for row in range(first, last):
+            self.row = row
+            if self.regular and self.n == 1:
+                for column in range(self.width):
+                    self.column = column
+                    code = evaluate(state, self.entries[row], point, value)
+                    if code != GOOD:
+                        return code
+                    point += real
+                    value += value_bytes
+                continue
+            if self.needs_base(row):
+                code = self.evaluate_base(function, row, row - first)
+                if code != GOOD:
+                    return code
+            row_points, row_values = point, value
+            for column in range(self.count_of(row)):
+                self.column = column
+                code = evaluate(state, self.entries[row], row_points, row_values)
+                if code != GOOD:
+                    return code
+                row_points += real
+                row_values += value_bytes
+            point += point_row
+            value += value_row
+        return GOOD
+
+    cdef int evaluate_base(self, Function function, Py_ssize_t row, Py_ssize_t at) except -1:
+        """f at x, once for all rows, or once a row when each has an x of its own."""
+        self.column = -1
+        if self.own_base:
+            return function.evaluate(<void *>function, self.entries[row], self.x_ + row * self.real,
+                                     self.base_ + at * self.size * self.real)
+        if self.has_base:
+            return GOOD
+        self.has_base = True
+        return function.evaluate(<void *>function, BASE, NULL, self.base_)
+
+    cdef inline Py_ssize_t count_of(self, Py_ssize_t row) noexcept:
+        cdef int kind = self.kinds[row]
+        if kind == ROW_CENTRAL:
+            return 2 * self.reach
+        if kind == ROW_ONE_SIDED:
+            return self.one_sided
+        return 1 if kind == ROW_COMPLEX else 0
+
+    cdef inline bint needs_base(self, Py_ssize_t row) noexcept:
+        return self.with_base or self.kinds[row] == ROW_ONE_SIDED or (self.n % 2 == 0 and self.kinds[row] == ROW_CENTRAL)
+
+    cdef int batch(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
+        """All points of the rows in one call of f."""
+        cdef Py_ssize_t row, column, total = 0, k = 0, real = self.real
+        cdef Py_ssize_t value_bytes = self.size * real
+        for row in range(first, last):
+            total += 1 + self.count_of(row)
+        total = checked_sum(total, 1)
+        cdef Py_ssize_t each = real + value_bytes + sizeof(Py_ssize_t) + sizeof(char *)
+        cdef char *memory = <char *>PyMem_Malloc(checked_product(total, each))
+        if memory == NULL:
+            raise MemoryError("no memory for a batch of points")
+        cdef char *points = memory
+        cdef char *values = points + total * real
+        cdef Py_ssize_t *entries = <Py_ssize_t *>(values + total * value_bytes)
+        cdef char **places = <char **>(entries + total)
+        cdef char *place
+        cdef int code = GOOD
+        try:
+            for row in range(first, last):
+                if self.needs_base(row) and (self.own_base or not self.has_base):
+                    entries[k] = self.entries[row] if self.own_base else BASE
+                    memcpy(points + k * real, self.x_ + row * real, real)
+                    places[k] = self.base_ + (row - first if self.own_base else 0) * value_bytes
+                    self.has_base = not self.own_base
+                    k += 1
+                place = self.values_ + (row - first) * self.width * value_bytes
+                for column in range(self.count_of(row)):
+                    entries[k] = self.entries[row]
+                    memcpy(points + k * real, self.points_ + (row * self.width + column) * real, real)
+                    places[k] = place + column * value_bytes
+                    k += 1
+            if k:
+                code = function.evaluate_rows(entries, k, points, values)
+            for row in range(k):
+                memcpy(places[row], values + row * value_bytes, value_bytes)
+        finally:
+            PyMem_Free(memory)
+        return code
+
+    cdef int annotate(self, error, Function function, Py_ssize_t nfev) except -1:
+        """Name on the exception the evaluation it came from."""
+        real = np.longdouble if self.wide else np.float64
+        if not 0 <= self.row < self.rows:
+            return 0
+        if self.column < 0 and not self.own_base:
+            note_evaluation(error, function.label, nfev, BASE, 0.0, function.shape)
+            return 0
+        cdef char *at = (self.x_ + self.row * self.real if self.column < 0
+                         else self.points_ + (self.row * self.width + self.column) * self.real)
+        point = (<long double *>at)[0] if self.wide else (<double *>at)[0]
+        note_evaluation(error, function.label, nfev, self.entries[self.row], real(point), function.shape)
+        return 0
+
+    # combine
+
+    def combine(self, Py_ssize_t first=0, last=None):
+        """Put the derivatives of rows first..last into `result`; return how many numbers of them are not finite."""
+        cdef Py_ssize_t end = self.rows if last is None else last
+        self.check_rows(first, end)
+        return self.combine_block(first, end)
+
+    cdef Py_ssize_t combine_block(self, Py_ssize_t first, Py_ssize_t last) except -1:
+        if self.regular and self.width == 2 and self.size == 1 and self.n == 1:
+            return combine_regular(<const double *>self.values_, <const double *>self.points_ + 2 * first,
+                                   <double *>self.result_, last - first)
+        if self.method != COMPLEX:
+            self.take_weights()
+        if self.wide:
+            return combine_rows(self, first, last, <long double *>self.result_)
+        return combine_rows(self, first, last, <double *>self.result_)
+
+    cdef int take_weights(self) except -1:
+        if self.one_sided_weights is None:
+            self.one_sided_weights = weights(False, self.one_sided, self.n, self.wide)
+            self.central_weights = (weights(True, self.reach, self.n, self.wide) if self.reach
+                                    else self.one_sided_weights)
+        return 0
+
+    def commit(self, cnp.ndarray out not None):
+        """Write `result` to `out`, rounded to its type."""
+        if cnp.PyArray_SIZE(out) != self.rows or cnp.PyArray_TYPE(out) != self.type_num or self.block != self.rows:
+            raise ValueError("out does not suit these differences")
+        if not cnp.PyArray_ISCARRAY(out):
+            raise ValueError("out must be a C-contiguous, aligned, native, writeable array")
+        self.write(out)
+
+    cdef void write(self, cnp.ndarray out) noexcept:
+        cdef Py_ssize_t i, count = self.rows * self.result_size
+        cdef void *to = PyArray_DATA(out)
+        if self.real_type == cnp.NPY_FLOAT:
+            for i in range(count):
+                (<float *>to)[i] = <float>(<double *>self.result_)[i]
+        else:
+            memcpy(to, self.result_, count * self.real)
+
+    cpdef int gradient(self, Function function, x, out) except? -100:
+        """Difference a scalar function at `x` and write the gradient to `out`; see the reference."""
+        if not (self.suits(x, function.shape) and self.suits(out, function.shape)
+                and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
+            return UNSUITED
+        if self.running:
+            raise BusyError("these differences are being evaluated by another call")
+        cdef int code
+        if self.block != self.rows or self.result_size * self.real_of_x() != cnp.PyArray_ITEMSIZE(<cnp.ndarray>x):
+            raise ValueError("these differences are not those of a gradient")
+        self.plan_for(<cnp.ndarray>x)
+        function.nfev = 0
+        function.begin(<cnp.ndarray>x)
+        code = self.evaluate_rows(function, 0, self.rows)
+        if code == GOOD:
+            code = function.finish()
+        if code != GOOD:
+            return code
+        if self.combine_block(0, self.rows) or self.unresolved:
+            return CARE
+        self.write(<cnp.ndarray>out)
+        return DONE
+
+    cdef inline bint suits(self, array, tuple shape) except -1:
+        cdef Py_ssize_t i
+        if not (cnp.PyArray_CheckExact(array) and cnp.PyArray_TYPE(<cnp.ndarray>array) == self.type_num
+                and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>array) and cnp.PyArray_SIZE(<cnp.ndarray>array) == self.rows
+                and cnp.PyArray_NDIM(<cnp.ndarray>array) == len(shape)):
+            return False
+        for i in range(len(shape)):
+            if cnp.PyArray_DIM(<cnp.ndarray>array, i) != <Py_ssize_t>shape[i]:
+                return False
+        return True
+
+    cdef inline Py_ssize_t real_of_x(self) noexcept:
+        """Bytes of a real number in the type of x."""
+        return (sizeof(float) if self.real_type == cnp.NPY_FLOAT else sizeof(double)
+                if self.real_type == cnp.NPY_DOUBLE else sizeof(long double))
+
+    # what the reference holds as arrays
+
+    cdef object copy(self, const void *data, tuple shape):
+        cdef cnp.ndarray array = np.empty(shape, np.longdouble if self.wide else np.float64)
+        memcpy(PyArray_DATA(array), data, array.nbytes)
+        return array
+
+    cdef object copy_marks(self, const void *data):
+        cdef cnp.ndarray array = np.empty(self.rows, np.int8)
+        memcpy(PyArray_DATA(array), data, self.rows)
+        return array
+
+    @property
+    def x(self):
+        return self.copy(self.x_, (self.rows,))
+
+    @property
+    def step(self):
+        return self.copy(self.step_, (self.rows,))
+
+    @property
+    def points(self):
+        return self.copy(self.points_, (self.rows, self.width))
+
+    @property
+    def values(self):
+        return self.copy(self.values_, (self.block, self.width, self.size))
+
+    @property
+    def base(self):
+        return self.copy(self.base_, (self.block if self.own_base else 1, self.size))
+
+    @property
+    def result(self):
+        return self.copy(self.result_, (self.block, self.result_size))
+
+    @property
+    def kind(self):
+        return self.copy_marks(self.kinds)
+
+    @property
+    def status(self):
+        return self.copy_marks(self.statuses)
+
+
+def central_gradient(f, x, out):
+    """The gradient with every option at its default; see the reference."""
+    if not is_point(x):
+        return UNSUITED, None, None
+    cdef cnp.dtype dtype = cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(<cnp.ndarray>x))
+    cdef PythonFunction function = PythonFunction.__new__(PythonFunction)
+    function.set_up(f, (), None, (<object>x).shape, dtype, False, False, "f")
+    cdef Differences differences = Differences.__new__(Differences)
+    cdef Py_ssize_t rows = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    differences.set_up(rows, dtype, CENTRAL, 2,
+                       DOUBLE_FACTOR if function.eps == DBL_EPSILON else step_factor(function.eps, CENTRAL, 2),
+                       function.size, rows, None, None, None, None, False, 1, False)
+    if out is None:
+        out = PyArray_NewLikeArray(<cnp.ndarray>x, cnp.NPY_CORDER, NULL, 0)
+    cdef int code = differences.gradient(function, x, out)
+    return out if code == DONE else (code, function, differences)
+
+
+cdef Py_ssize_t checked_product(Py_ssize_t a, Py_ssize_t b) except -1:
+    if a < 0 or b < 0 or (b != 0 and a > PY_SSIZE_T_MAX // b):
+        raise OverflowError("the differences would need more memory than can be addressed")
+    return a * b
+
+
+cdef Py_ssize_t checked_sum(Py_ssize_t a, Py_ssize_t b) except -1:
+    if a < 0 or b < 0 or a > PY_SSIZE_T_MAX - b:
+        raise OverflowError("the differences would need more memory than can be addressed")
+    return a + b
+
+
+cdef bint plan_regular(const double *x, Py_ssize_t count, double floor, double relative, double *step,
+                       double *points) noexcept nogil:
+    """Second-order central differences without bounds, where no step is lost and no point overflows.
+
+    Says whether that holds of all entries: the same rule as plan_rows, without a branch.
+    """
+    cdef double limit = DBL_MAX / 4, h
+    cdef Py_ssize_t i, inside = 0
+    if not (relative >= RESOLUTION * DBL_EPSILON and 0 < floor < limit and relative < 1):
+        return False
+    for i in range(count):
+        inside += fabs(x[i]) <= limit
+        h = max(floor, relative * fabs(x[i]))
+        step[i] = h
+        points[2 * i] = x[i] + h
+        points[2 * i + 1] = x[i] - h
+    return inside == count
+
+
+cdef Py_ssize_t combine_regular(const double *values, const double *points, double *result, Py_ssize_t count) noexcept nogil:
+    """Second-order central differences of a scalar; the weight is 1. Returns how many are not finite."""
+    cdef Py_ssize_t i, good = 0
+    for i in range(count):
+        result[i] = (values[2 * i] - values[2 * i + 1]) / (points[2 * i] - points[2 * i + 1])
+        good += fabs(result[i]) <= DBL_MAX
+    return count - good
+
+
+cdef bint load(const floating *source, Py_ssize_t count, Py_ssize_t parts, working *x, working *magnitude) noexcept nogil:
+    """Take the real parts, and the larger part's size, of real or complex numbers."""
+    cdef Py_ssize_t i
+    cdef working re, im, sum = 0.0
+    for i in range(count):
+        re = <working>source[i * parts]
+        sum += re - re
+        x[i] = re
+        if parts == 2:
+            im = <working>source[i * parts + 1]
+            sum += im - im
+            magnitude[i] = max(size_of(re), size_of(im))
+    return sum == 0.0
+
+
+cdef Py_ssize_t count_outside(const working *x, const working *lower, const working *upper, Py_ssize_t count) noexcept:
+    cdef Py_ssize_t i, outside = 0
+    for i in range(count):
+        outside += x[i] < lower[i] or x[i] > upper[i]
+    return outside
+
+
+cdef inline working size_of(working x) noexcept nogil:
+    return -x if x < 0 else x
+
+
+cdef inline working rounded(working x, bint single) noexcept nogil:
+    """Round to the type of x, in which f sees it."""
+    return <working>steepest_single(<double>x) if single else x
+
+
+cdef inline working unit_of(working x, int real_type) noexcept nogil:
+    """The distance from |x| to the next number of its type."""
+    x = size_of(x)
+    if real_type == cnp.NPY_FLOAT:
+        return <working>(nextafterf(<float>x, <float>INFINITY) - <float>x)
+    if real_type == cnp.NPY_DOUBLE:
+        return <working>(nextafter(<double>x, INFINITY) - <double>x)
+    return <working>(nextafterl(<long double>x, <long double>INFINITY) - <long double>x)
+
+
+cdef int plan_rows(Differences self, working *x) except -1:
+    """Step, kind, points and status of every row; the rules stand in reference/difference.py."""
+    cdef const working *magnitude = <const working *>self.magnitude_
+    cdef const working *floor = <const working *>self.rule_
+    cdef Py_ssize_t rules = self.rows if self.rule_stride else 1
+    cdef const working *relative = floor + rules
+    cdef const working *fallback = relative + rules
+    cdef const working *lower = <const working *>self.lower_
+    cdef const working *upper = <const working *>self.upper_
+    cdef working *steps = <working *>self.step_
+    cdef working *points = <working *>self.points_
+    cdef working eps, largest, low, high, h, size, least, reach = self.reach
+    cdef Py_ssize_t row, k, at
+    cdef bint single = self.real_type == cnp.NPY_FLOAT
+    cdef int kind
+    if self.real_type == cnp.NPY_FLOAT:
+        eps, largest = FLT_EPSILON, FLT_MAX
+    elif self.real_type == cnp.NPY_DOUBLE:
+        eps, largest = DBL_EPSILON, DBL_MAX
+    else:
+        eps, largest = <working>LDBL_EPSILON, <working>LDBL_MAX
+    low, high = -largest, largest
+    least = RESOLUTION * eps
+    self.unresolved = 0
+    for row in range(self.rows):
+        at = row * self.rule_stride
+        size = size_of(magnitude[row])
+        h = max(floor[at], relative[at] * size)
+        if h == 0:
+            h = fallback[at]
+        if self.bounded:
+            low, high = lower[row], upper[row]
+        if self.method == COMPLEX:
+            kind = ROW_FIXED if low == high else ROW_COMPLEX
+            self.statuses[row] = FIXED if low == high else RESOLVED
+            points[0] = h = 0 if low == high else h
+        elif (self.method == CENTRAL and h >= least * size and rounded(x[row] + h, single) != x[row]
+                and x[row] + reach * h <= high and x[row] - reach * h >= low and low != high):
+            # nearly always
+            kind = ROW_CENTRAL
+            self.statuses[row] = RESOLVED
+            points[0], points[1] = rounded(x[row] + h, single), rounded(x[row] - h, single)
+            for k in range(2, self.reach + 1):
+                points[2 * k - 2] = rounded(x[row] + k * h, single)
+                points[2 * k - 1] = rounded(x[row] - k * h, single)
+        else:
+            kind = fit(self, row, x[row], size, &h, low, high, least)
+            place(self, kind, x[row], h, low, high, points)
+        steps[row] = h
+        self.kinds[row] = kind
+        points += self.width
+    return 0
+
+
+cdef int fit(Differences self, Py_ssize_t row, working x, working size, working *step, working low, working high,
+             working least) noexcept:
+    """The kind of difference, and the step, where bounds or the resolution of x leave too little room."""
+    cdef working h = step[0], reach = self.reach, one_sided = self.one_sided, up, down, near
+    cdef bint single = self.real_type == cnp.NPY_FLOAT, rising, central, fits, other
+    if low == high:
+        step[0] = 0
+        self.statuses[row] = FIXED
+        return ROW_FIXED
+    if rounded(x + h, single) == x:
+        h = unit_of(x, self.real_type)
+    up, down = high - x, x - low
+    central = self.method == CENTRAL and x + reach * h <= high and x - reach * h >= low
+    rising = up >= down if self.method == CENTRAL else self.method == FORWARD
+    if not central:
+        fits = x + one_sided * h <= high if rising else x - one_sided * h >= low
+        other = x - one_sided * h >= low if rising else x + one_sided * h <= high
+        if not fits and other:
+            rising = not rising
+        elif not fits:
+            near = min(up, down) / max(reach, 1)
+            rising = up >= down
+            if self.method == CENTRAL and near >= least * size and near > 0:
+                central = True
+                h = near
+            else:
+                h = max(up, down) / max(one_sided, 1)
+    if rounded(x + h, single) == x:
+        h = unit_of(x, self.real_type)
+    if h < least * size:
+        self.statuses[row] = UNRESOLVED
+        self.unresolved += 1
+    elif central if self.method == CENTRAL else rising == (self.method == FORWARD):
+        self.statuses[row] = RESOLVED
+    else:
+        self.statuses[row] = ONE_SIDED
+    step[0] = h if central or rising else -h
+    return ROW_CENTRAL if central else ROW_ONE_SIDED
+
+
+cdef void place(Differences self, int kind, working x, working h, working low, working high, working *points) noexcept:
+    """The points of one row, inside the bounds."""
+    cdef Py_ssize_t k
+    cdef bint single = self.real_type == cnp.NPY_FLOAT
+    if kind == ROW_CENTRAL:
+        for k in range(1, self.reach + 1):
+            points[2 * k - 2] = min(max(rounded(x + k * h, single), low), high)
+            points[2 * k - 1] = min(max(rounded(x - k * h, single), low), high)
+    elif kind == ROW_ONE_SIDED:
+        for k in range(1, self.one_sided + 1):
+            points[k - 1] = min(max(rounded(x + k * h, single), low), high)
+
+
+cdef inline working power_of(working step, int n) noexcept nogil:
+    cdef working power = step
+    cdef int i
+    for i in range(n - 1):
+        power = power * step
+    return power
+
+
+cdef Py_ssize_t combine_rows(Differences self, Py_ssize_t first, Py_ssize_t last, working *result) noexcept:
+    """The weighted sums of difference quotients; returns how many are not finite."""
+    cdef const working *points = <const working *>self.points_ + first * self.width
+    cdef const working *values = <const working *>self.values_
+    cdef const working *base = <const working *>self.base_
+    cdef Py_ssize_t row, j, count = (last - first) * self.result_size
+    cdef working sum = 0
+    cdef working *out = result
+    for row in range(first, last):
+        combine_row(self, row, points, values, base, out)
+        out += self.result_size
+        values += self.width * self.size
+        points += self.width
+        if self.own_base:
+            base += self.size
+    for j in range(count):
+        sum += result[j] - result[j]
+    if sum == 0:
+        return 0
+    cdef Py_ssize_t bad = 0
+    for j in range(count):
+        bad += not isfinite(result[j])
+    return bad
+
+
+cdef void combine_row(Differences self, Py_ssize_t row, const working *points, const working *values,
+                      const working *base, working *result) noexcept:
+    cdef const working *weights
+    cdef Py_ssize_t j, k, size = self.size
+    cdef working x = (<const working *>self.x_)[row], step
+    cdef int kind = self.kinds[row], n = self.n
+    if kind == ROW_CENTRAL:
+        weights = <const working *>PyArray_DATA(self.central_weights)
+        for k in range(self.reach):
+            step = power_of(points[2 * k] - points[2 * k + 1], n)
+            if n % 2:
+                add_odd(result, values + 2 * k * size, weights[k], step, size, k == 0)
+            else:
+                add_even(result, values + 2 * k * size, base, weights[k], step, size, k == 0)
+    elif kind == ROW_ONE_SIDED:
+        weights = <const working *>PyArray_DATA(self.one_sided_weights)
+        for k in range(self.one_sided):
+            step = power_of(points[k] - x, n)
+            add_one_sided(result, values + k * size, base, weights[k], step, size, k == 0)
+    elif kind == ROW_COMPLEX:
+        step = (<const working *>self.step_)[row]
+        for j in range(self.result_size):
+            result[j] = values[2 * j + 1] / step
+    else:
+        for j in range(self.result_size):
+            result[j] = 0
+
+
+cdef inline void add_odd(working *result, const working *pair, working weight, working step, Py_ssize_t size,
+                         bint new) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef working term
+    for j in range(size):
+        term = weight * ((pair[j] - pair[size + j]) / step)
+        result[j] = term if new else result[j] + term
+
+
+cdef inline void add_even(working *result, const working *pair, const working *base, working weight, working step,
+                          Py_ssize_t size, bint new) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef working term
+    for j in range(size):
+        term = weight * (((pair[j] - base[j]) + (pair[size + j] - base[j])) / step)
+        result[j] = term if new else result[j] + term
+
+
+cdef inline void add_one_sided(working *result, const working *value, const working *base, working weight,
+                               working step, Py_ssize_t size, bint new) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef working term
+    for j in range(size):
+        term = weight * ((value[j] - base[j]) / step)
+        result[j] = term if new else result[j] + term

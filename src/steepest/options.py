@@ -1,0 +1,262 @@
+"""Every argument is checked here, once, before anything is called or changed.
+
+Here so that all entry points refuse the same things with the same words. Tested in tests/test_options.py and
+tests/faults/.
+"""
+
+import operator
+
+import numpy as np
+
+from .reference.callback import working_type
+from .reference.difference import BACKWARD, CENTRAL, COMPLEX, FORWARD, refuse_nonfinite, step_factor
+
+METHODS = {
+    "central": CENTRAL,
+    "3-point": CENTRAL,
+    "forward": FORWARD,
+    "2-point": FORWARD,
+    "backward": BACKWARD,
+    "complex": COMPLEX,
+    "cs": COMPLEX,
+}
+ORDERS = {CENTRAL: (2, 4, 6, 8), FORWARD: (1, 2, 3, 4), BACKWARD: (1, 2, 3, 4), COMPLEX: (None,)}
+LATER = {
+    "noise": "noise-aware steps",
+    "workers": "evaluation by several workers",
+    "sparsity": "sparse Jacobians",
+    "method='adaptive'": "the adaptive method",
+    "x_scale='auto'": "automatic scales",
+}
+
+
+class Settings:
+    """The checked options of a derivative that do not depend on x."""
+
+    __slots__ = ("args", "kwargs", "method", "n", "order", "rel_step", "step", "vectorized", "x_scale", "bounds",
+                 "by_default")
+
+    def __init__(self, method, order, n, step, rel_step, x_scale, bounds, args, kwargs, vectorized):
+        self.method, self.order, self.n = method, order, n
+        self.step, self.rel_step, self.x_scale, self.bounds = step, rel_step, x_scale, bounds
+        self.args, self.kwargs, self.vectorized = args, kwargs, vectorized
+        self.by_default = step is None and rel_step is None and x_scale is None
+
+
+def later(name):
+    """Return the error for an option whose issue is not resolved yet."""
+    return NotImplementedError(f"{name} is not available in this version: {LATER[name]} will come in a later one")
+
+
+def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers,
+                  sparsity=None, n=1):
+    """Check the options common to all derivatives; steps and bounds are checked against x later."""
+    if noise is not None:
+        raise later("noise")
+    if workers is not None:
+        raise later("workers")
+    if sparsity is not None:
+        raise later("sparsity")
+    if isinstance(method, str) and method == "adaptive":
+        raise later("method='adaptive'")
+    code = METHODS.get(method) if isinstance(method, str) else None
+    if code is None:
+        names = ", ".join(map(repr, METHODS))
+        raise ValueError(f"method must be one of {names}, 'adaptive', not {method!r}")
+    if order is None:
+        order = {CENTRAL: 2, FORWARD: 1, BACKWARD: 1, COMPLEX: 1}[code]
+    else:
+        order = as_integer(order, "order")
+        # central is the default method, and order its parameter: one-sided methods take the default order, 2, too
+        if order not in ORDERS[code]:
+            raise ValueError(
+                f"order must be one of {', '.join(map(str, ORDERS[code]))} for method={method!r}, not {order}"
+            )
+    n = as_integer(n, "n")
+    if not 1 <= n <= 4:
+        raise ValueError(f"n must be from 1 to 4, not {n}")
+    if n > 1 and code == COMPLEX:
+        raise ValueError(f"n must be 1 for method={method!r}, not {n}: the complex step gives first derivatives")
+    if step is not None and rel_step is not None:
+        raise ValueError("step and rel_step cannot both be given: one is absolute, the other relative to |x|")
+    if isinstance(x_scale, str):
+        if x_scale == "auto":
+            raise later("x_scale='auto'")
+        raise ValueError(f"x_scale must be a positive number or an array, not {x_scale!r}")
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise TypeError(f"kwargs must be a dict, not {type(kwargs).__name__}")
+    if not isinstance(args, tuple):
+        args = (args,)
+    if not isinstance(vectorized, (bool, np.bool_)):
+        raise TypeError(f"vectorized must be True or False, not {vectorized!r}")
+    return Settings(code, order, n, step, rel_step, x_scale, bounds, args, kwargs, bool(vectorized))
+
+
+def as_integer(value, name):
+    """Return an int; an error that names the argument where it is none."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+
+
+def check_function(f, name="f"):
+    """Raise TypeError where `f` cannot be called."""
+    if not callable(f):
+        raise TypeError(f"{name} must be callable, not {type(f).__name__}")
+
+
+def as_point(x, name="x"):
+    """Convert x, once, to a C-contiguous, aligned, native array of a floating or complex type; entries are finite.
+
+    float32, float64, longdouble and their complex types are kept; float16 becomes float32; integers, booleans and
+    objects that are numbers become float64.
+    """
+    if x is None or isinstance(x, (str, bytes, bytearray, dict, set, frozenset)):
+        raise TypeError(f"{name} must be a number or an array of numbers, not {type(x).__name__}")
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise TypeError(f"{name} must not be a masked array with masked entries")
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a number or an array of numbers: {error}") from None
+    kind = array.dtype.kind
+    if kind == "O":
+        array = _numbers_of(array, name)
+    elif kind not in "biufc":
+        raise TypeError(f"{name} must be numeric, not of dtype {array.dtype}")
+    kind = array.dtype.kind
+    if kind in "biu":
+        dtype = np.dtype(np.float64)
+    elif array.dtype.char == "e":
+        dtype = np.dtype(np.float32)
+    else:
+        dtype = np.dtype(array.dtype.type)  # native byte order, no metadata
+    array = np.require(array, dtype=dtype, requirements=["C", "A"])
+    refuse_nonfinite(array, name)
+    return array
+
+
+def _numbers_of(array, name):
+    if array.ndim == 0 and not hasattr(array.item(), "__float__"):
+        raise TypeError(f"{name} must be a number or an array of numbers, not {type(array.item()).__name__}")
+    items = array.ravel().tolist()
+    numbers = np.empty(len(items))
+    for i, item in enumerate(items):
+        try:
+            if isinstance(item, (str, bytes)):
+                raise TypeError("text is not a number")
+            numbers[i] = float(item)
+        except (TypeError, ValueError) as error:
+            index = ", ".join(str(int(k)) for k in np.unravel_index(i, array.shape))
+            raise TypeError(f"{name}[{index}] is {item!r}, which is not a real number") from error
+    return numbers.reshape(array.shape)
+
+
+def as_like(value, shape, dtype, name):
+    """Convert an argument that goes with x, one number or one for each entry, to a flat array of the working type."""
+    if value is None or isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be a number or an array, not {value!r}")
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be a real number or an array of them, not {value!r}")
+    if array.ndim and array.shape != shape:
+        try:
+            array = np.broadcast_to(array, shape)
+        except ValueError:
+            raise ValueError(
+                f"{name} must be a number or have the shape of x, {shape}, but has shape {array.shape}"
+            ) from None
+    return np.ascontiguousarray(array, dtype=working_type(dtype)).reshape(-1)
+
+
+def _positive(value, shape, dtype, name):
+    array = as_like(value, shape, dtype, name)
+    bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
+    if bad.size:
+        where = f"{name}[{bad[0]}]" if array.size > 1 else name
+        raise ValueError(f"{name} must be positive and finite, but {where} is {array[bad[0]]}")
+    return array
+
+
+def step_rule(settings, shape, dtype, eps):
+    """Return ``(factor, rule)``: the step is max(floor, relative * |x|), and fallback where that is 0.
+
+    The default follows Dennis and Schnabel [1983, Numerical Methods for Unconstrained Optimization, A5.6]: a factor
+    that depends on the precision alone, times max(|x|, typical size of x).
+    """
+    factor = step_factor(eps, settings.method, settings.order, settings.n)
+    if settings.by_default:
+        return factor, None
+    real = working_type(dtype)
+    zero = np.zeros(1, real)
+    if settings.step is not None:
+        step = _positive(settings.step, shape, dtype, "step")
+        return factor, (step, zero, step)
+    scale = np.ones(1, real) if settings.x_scale is None else _positive(settings.x_scale, shape, dtype, "x_scale")
+    default = real.type(factor) * scale
+    if settings.rel_step is not None:
+        return factor, (zero, _positive(settings.rel_step, shape, dtype, "rel_step"), default)
+    return factor, (default, np.full(1, factor, real), default)
+
+
+def check_bounds(bounds, shape, dtype):
+    """Return lower and upper bounds, flat and of the working type, or (None, None)."""
+    if bounds is None:
+        return None, None
+    if dtype.kind == "c":
+        raise ValueError("bounds cannot be given for a complex x")
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        lower, upper = bounds.lb, bounds.ub
+    else:
+        try:
+            lower, upper = bounds
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"bounds must be a pair (lb, ub) or a scipy.optimize.Bounds, not {bounds!r}"
+            ) from None
+    lower = _bound(-np.inf if lower is None else lower, shape, dtype, "lb in bounds")
+    upper = _bound(np.inf if upper is None else upper, shape, dtype, "ub in bounds")
+    crossed = np.flatnonzero(lower > upper)
+    if crossed.size:
+        i = crossed[0]
+        raise ValueError(f"bounds must have lb <= ub, but lb[{i}] is {lower[i]} and ub[{i}] is {upper[i]}")
+    return lower, upper
+
+
+def _bound(value, shape, dtype, name):
+    array = as_like(value, shape, dtype, name)
+    if np.isnan(array).any():
+        raise ValueError(f"{name} must not be NaN")
+    if array.size == 1:
+        array = np.full(int(np.prod(shape)), array[0])
+    with np.errstate(over="ignore"):
+        return array.astype(dtype).astype(array.dtype)  # f sees x in its own type
+
+
+def check_out(out, shape, dtype):
+    """Refuse an `out` that the result cannot be written to, before f is called."""
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, not {type(out).__name__}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, but has {out.shape}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise TypeError(f"out must have dtype {dtype} in native byte order, not {out.dtype!r}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable")
+    if any(stride == 0 and extent > 1 for stride, extent in zip(out.strides, out.shape, strict=True)) or (
+        out.size > 1 and not out.flags.c_contiguous and _overlaps_itself(out)
+    ):
+        raise ValueError("out must not overlap itself")
+
+
+def _overlaps_itself(array):
+    """Whether two entries may share memory: strides sorted by size must each step over what lies inside."""
+    inner = array.itemsize
+    for stride, extent in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if stride < inner:
+            return True
+        inner = stride * (extent - 1) + inner
+    return False

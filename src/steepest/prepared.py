@@ -1,0 +1,215 @@
+"""Gradients and Jacobians made ready once and called often: the objects that keep their memory between calls.
+
+Here because an optimiser asks for thousands of gradients of one function. Tested in tests/test_prepared.py.
+"""
+
+import functools
+
+import numpy as np
+
+from .backends import current
+from .differencing import Run, in_type_of_x
+from .differentiate import as_vector, careful_gradient, careful_jacobian, careful_value_and_gradient
+from .errors import BusyError
+from .options import as_point, check_function, check_options, check_out
+from .reference.difference import DONE, UNSUITED
+
+__all__ = ["Gradient", "Jacobian"]
+
+
+class _Prepared:
+    """A function, a shape and a type, and the runs that are idle: a call takes one, or makes one when all are at work.
+
+    That makes a prepared object safe to use from several threads and from inside its own f.
+    """
+
+    _vector = False
+
+    def __init__(self, f, x0, *, sparsity=None, **options):
+        if hasattr(self, "_idle"):
+            raise BusyError(f"this {type(self).__name__} is prepared already: make a new one")
+        settings = check_options(**options, sparsity=sparsity)
+        check_function(f)
+        x0 = as_point(x0, "x0")
+        if self._vector:
+            x0 = as_vector(x0)
+        self._f, self._settings, self._options = f, settings, options
+        self._x0 = x0.copy()
+        self._idle = [self._make()]
+
+    @property
+    def shape(self):
+        """Shape of x."""
+        return self._x0.shape
+
+    @property
+    def dtype(self):
+        """Type of x and of the result."""
+        return self._x0.dtype
+
+    def __repr__(self):
+        options = "".join(f", {name}={value!r}" for name, value in self._options.items() if value is not None)
+        return f"{type(self).__name__}({self._f!r}, shape={self.shape}, dtype={self.dtype}{options})"
+
+    def __reduce__(self):
+        return functools.partial(type(self), **self._options), (self._f, self._x0)
+
+    def _make(self):
+        run = Run(self._f, self._settings, self._x0.shape, self._x0.dtype, self._vector)
+        if not self._vector:
+            run.prepare()
+        return run
+
+    def _take(self):
+        """An idle run of the backend in force, or a new one."""
+        try:
+            run = self._idle.pop()
+        except IndexError:
+            return self._make()
+        return run if run.kernels is current() else self._make()
+
+    def _point(self, x):
+        """X in the shape and type that were prepared for."""
+        x = as_point(x)
+        if x.shape != self._x0.shape:
+            raise ValueError(f"x must have the shape prepared for, {self._x0.shape}, but has {x.shape}")
+        if x.dtype != self._x0.dtype:
+            if not np.can_cast(x.dtype, self._x0.dtype, "same_kind"):
+                raise TypeError(f"x must have the type prepared for, {self._x0.dtype}, not {x.dtype}")
+            x = x.astype(self._x0.dtype)
+        return x
+
+
+class Gradient(_Prepared):
+    """A gradient made ready: buffers made once, called as ``g(x)`` or ``g(x, out=...)``.
+
+    It serves as ``jac=`` of `scipy.optimize.minimize`, from several threads, from inside its own f, and it is picklable
+    when f is.
+
+    Parameters
+    ----------
+    f : callable
+        As for `gradient`.
+    x0 : array_like
+        A point of the shape and type of those to come; f is not called.
+    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers
+        As for `gradient`.
+
+    Raises
+    ------
+    TypeError, ValueError, NotImplementedError
+        As `gradient`.
+    BusyError
+        When an object in use is initialised again.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as sd
+    >>> g = sd.Gradient(lambda x: x[0] ** 2 + x[1] ** 2, np.zeros(2))
+    >>> g([3.0, 4.0])
+    array([6., 8.])
+    >>> from scipy.optimize import minimize, rosen
+    >>> x0 = np.array([-1.2, 1.0])
+    >>> minimize(rosen, x0, jac=sd.Gradient(rosen, x0)).x.round(5)
+    array([1., 1.])
+    """
+
+    def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
+                 noise=None, args=(), kwargs=None, vectorized=False, workers=None):
+        super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
+                         bounds=bounds, noise=noise, args=args, kwargs=kwargs, vectorized=vectorized, workers=workers)
+
+    def __call__(self, x, out=None):
+        """Gradient at x.
+
+        Parameters
+        ----------
+        x : array_like
+            In the shape prepared for.
+        out : ndarray, optional
+            Where the gradient goes.
+
+        Returns
+        -------
+        ndarray or scalar
+        """
+        run = self._take()
+        try:
+            result = np.empty(run.shape, run.dtype) if out is None else out
+            swept = run.differences.gradient(run.function, x, result) if run.in_one_sweep else UNSUITED
+            if swept == DONE:
+                return result if out is not None or run.shape else result[()]
+            x, swept = self._carefully(run, x, out, swept)
+            return careful_gradient(run, x, None, out, False, swept)[1]
+        finally:
+            self._idle.append(run)
+
+    def _carefully(self, run, x, out, swept):
+        """Check the arguments of a call whose quick sweep was not the end."""
+        x = self._point(x)
+        check_out(out, run.shape, run.dtype)
+        if swept == UNSUITED:
+            run.count_anew()
+            swept = None
+        return x, swept
+
+    def value_and_gradient(self, x, out=None):
+        """Value and gradient at x, sharing evaluations: ``(f(x), gradient)``; parameters as for a call."""
+        run = self._take()
+        try:
+            result = np.empty(run.shape, run.dtype) if out is None else out
+            swept = run.differences.gradient(run.function, x, result) if run.in_one_sweep else UNSUITED
+            if swept == DONE:
+                value = run.base() if run.differences.has_base else run.function.value_at(x)
+                return in_type_of_x(value, run.dtype)[()], result if out is not None or run.shape else result[()]
+            x, swept = self._carefully(run, x, out, swept)
+            return careful_value_and_gradient(run, x, None, out, False, swept)
+        finally:
+            self._idle.append(run)
+
+
+class Jacobian(_Prepared):
+    """A Jacobian made ready: buffers made once, called as ``J(x)`` or ``J(x, out=...)``.
+
+    Parameters
+    ----------
+    f : callable
+        As for `jacobian`.
+    x0 : array_like, (n,)
+        A point of the shape and type of those to come; f is not called.
+    method, order, step, rel_step, x_scale, bounds, sparsity, noise, args, kwargs, vectorized, workers
+        As for `jacobian`.
+
+    Raises
+    ------
+    TypeError, ValueError, NotImplementedError
+        As `jacobian`.
+    BusyError
+        When an object in use is initialised again.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as sd
+    >>> jacobian = sd.Jacobian(lambda x: np.array([x[0] * x[1], x[0] + x[1]]), np.zeros(2))
+    >>> jacobian([2.0, 3.0]).round(8)
+    array([[3., 2.],
+           [1., 1.]])
+    """
+
+    _vector = True
+
+    def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
+                 sparsity=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None):
+        super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
+                         bounds=bounds, sparsity=sparsity, noise=noise, args=args, kwargs=kwargs,
+                         vectorized=vectorized, workers=workers)
+
+    def __call__(self, x, out=None):
+        """Jacobian at x, shape (m, n); `out` takes it when given."""
+        x = self._point(x)
+        run = self._take()
+        try:
+            run.count_anew()
+            return careful_jacobian(run, x, None, out, False)
+        finally:
+            self._idle.append(run)

@@ -1,0 +1,278 @@
+"""What f may be and what f may return, in plain Python: the twin of kernels/callback.pyx.
+
+Here to be read, to be compared with, and to convert whatever f returned that is not a plain float: the kernel calls the
+same three functions for that. Tested in tests/test_callback.py and tests/faults/.
+"""
+
+import math
+import numbers
+
+import numpy as np
+
+BASE = -1
+LINE = -2
+GOOD, TAMPERED, COARSE = 0, 1, 2
+
+
+def note_evaluation(error, label, nfev, entry, point, shape):
+    """Add to an exception of f the note that names the evaluation it came from."""
+    if entry == LINE:
+        where = f"at x + t*v with t = {point!s}"
+    elif entry == BASE:
+        where = "at x itself"
+    else:
+        index = np.unravel_index(entry, shape) if shape else ()
+        name = "x" + (str([int(i) for i in index]) if index else "")
+        where = f"with {name} = {point!s}"
+    try:
+        BaseException.add_note(error, f"steepest: in evaluation {nfev} of {label}, {where}")
+    except Exception:  # an exception whose notes are unusable is still the user's exception
+        return
+
+
+def _refuse(result, label, nfev, expected):
+    hint = ""
+    if hasattr(result, "__await__"):
+        getattr(result, "close", lambda: None)()
+        hint = f"; {label} is an async function: pass a plain one"
+    elif hasattr(result, "__next__"):
+        hint = f"; {label} is a generator function: return instead of yield"
+    raise TypeError(
+        f"{label} returned {type(result).__name__} in evaluation {nfev}, expected {expected}{hint}"
+    )
+
+
+def _as_array(result, dtype, label, nfev, expected):
+    """Convert what f returned to an array of numbers, once, and tell its precision."""
+    if result is None or isinstance(result, (str, bytes, bytearray, dict, set)):
+        _refuse(result, label, nfev, expected)
+    if isinstance(result, numbers.Number) and not isinstance(result, (np.generic, float, complex)):
+        result = float(result)  # int, bool, Fraction, Decimal; OverflowError where it is too big
+    array = np.asarray(result)
+    if array.dtype.kind == "O":
+        items = array.ravel().tolist()
+        for item in items:
+            if not hasattr(item, "__float__") and not hasattr(item, "__index__"):
+                _refuse(item, label, nfev, expected)
+        array = np.array([float(item) for item in items], dtype=np.float64).reshape(array.shape)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{label} returned dtype {array.dtype} in evaluation {nfev}, expected {expected}")
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        raise TypeError(
+            f"{label} returned a complex value in evaluation {nfev}, expected {expected}: "
+            "an imaginary part is never dropped"
+        )
+    eps = float(np.finfo(array.dtype).eps) if array.dtype.kind in "fc" else 0.0
+    return array, eps
+
+
+def _check_complex(array, required, label, nfev):
+    if required and array.dtype.kind != "c":
+        raise TypeError(
+            f"{label} returned {array.dtype} for complex x in evaluation {nfev}: it drops the imaginary part, "
+            "so the complex step cannot be used; take method='central'"
+        )
+
+
+def scalar_result(result, dtype, must_be_complex=False, label="f", nfev=0):
+    """Take one number from what f returned: ``(0-d array of dtype, eps of what came)``."""
+    expected = "one number" if dtype.kind == "c" else "one real number"
+    array, eps = _as_array(result, dtype, label, nfev, expected)
+    if array.size != 1:
+        raise ValueError(
+            f"{label} returned an array of shape {array.shape} in evaluation {nfev}, expected {expected}"
+        )
+    _check_complex(array, must_be_complex, label, nfev)
+    return np.ascontiguousarray(array, dtype=dtype).reshape(()), eps
+
+
+def vector_result(result, dtype, must_be_complex=False, label="f", nfev=0):
+    """Take a vector from what f returned: ``(array of dtype, eps of what came)``; one number stays 0-d."""
+    expected = "a vector of " + ("numbers" if dtype.kind == "c" else "real numbers")
+    array, eps = _as_array(result, dtype, label, nfev, expected)
+    if array.ndim > 1:
+        raise ValueError(
+            f"{label} returned an array of shape {array.shape} in evaluation {nfev}, expected one dimension"
+        )
+    _check_complex(array, must_be_complex, label, nfev)
+    return np.array(array, dtype=dtype, order="C", copy=None), eps
+
+
+def batch_result(result, dtype, count, vector, must_be_complex=False, label="f", nfev=0):
+    """Take `count` results from what a vectorised f returned: ``(array (count,) or (count, m), eps)``."""
+    expected = f"an array of shape ({count}, m)" if vector else f"an array of shape ({count},)"
+    array, eps = _as_array(result, dtype, label, nfev, expected)
+    if array.ndim == 2 and not vector and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim == 1 and vector and array.shape[0] == count:
+        array = array[:, None]
+    if array.ndim != (2 if vector else 1) or array.shape[0] != count:
+        raise ValueError(
+            f"{label} returned an array of shape {array.shape} for {count} points in evaluation {nfev}, "
+            f"expected {expected}"
+        )
+    _check_complex(array, must_be_complex, label, nfev)
+    return np.ascontiguousarray(array, dtype=dtype), eps
+
+
+def working_type(dtype):
+    """Return the real type in which points and values of x's dtype are held: longdouble for longdouble, else float64."""
+    return np.dtype(np.longdouble if dtype.char in "gG" else np.float64)
+
+
+class PythonFunction:
+    """A Python callable of an array. The kernel evaluates in place; this twin copies x for every call.
+
+    Parameters
+    ----------
+    function : callable
+        Called as ``function(x, *args, **kwargs)``.
+    args, kwargs : tuple, dict
+    shape : tuple of int
+        Shape of x.
+    dtype : numpy.dtype
+        Native floating or complex type of x.
+    vector : bool
+        Results are one-dimensional arrays, and not single numbers.
+    imaginary : bool
+        Perturbations go into the imaginary part of x, which f sees as complex.
+    label : str
+        What f is called in messages.
+    """
+
+    native = False
+    batch = False
+
+    def __init__(self, function, args, kwargs, shape, dtype, vector=False, imaginary=False, label="f"):
+        self.function, self.args, self.kwargs, self.label = function, args, kwargs or {}, label
+        self.shape, self.vector, self.imaginary = shape, vector, imaginary
+        self.count = math.prod(shape)
+        self.dtype = np.result_type(dtype, np.complex64) if imaginary else dtype
+        self.as_complex = self.dtype.kind == "c"
+        self.real_type = working_type(dtype)
+        self.value_type = np.result_type(self.real_type, np.complex64) if self.as_complex else self.real_type
+        self.size = -1 if vector else 2 if self.as_complex else 1
+        self.eps = float(np.finfo(dtype).eps)
+        self.coarsest = 0.0
+        self.fresh = True
+        self.nfev = 0
+        self.direction = None
+
+    def begin(self, x):
+        """Take x for a run."""
+        self.x = np.array(x, dtype=self.dtype).reshape(-1)
+        self.direction = None
+        self.coarsest = 0.0
+
+    def finish(self):
+        """Close a run. Each call had a copy of its own, so there is nothing to look for."""
+        return GOOD
+
+    def along(self, direction, lower=None, upper=None):
+        """Let LINE mean x + point * direction, kept inside the bounds, until the next run begins."""
+        self.direction, self.lower, self.upper = direction.reshape(-1), lower, upper
+
+    def point(self, entry, point):
+        """Return x with one entry (or, along the line, every entry) moved."""
+        x = self.x.copy()
+        if entry == LINE:
+            self._move_along(x, point)
+        elif entry != BASE:
+            part = x.imag if self.imaginary else x.real
+            part[entry] = point
+        return x
+
+    def _move_along(self, x, t):
+        part = self.direction.real.dtype
+        parts = x.imag if self.imaginary else x.view(part)
+        moved = parts.astype(self.real_type) + t * self.direction.view(part).astype(self.real_type)
+        if self.lower is not None:
+            moved = np.minimum(np.maximum(moved, self.lower), self.upper)
+        parts[:] = moved
+
+    def call(self, x):
+        """Call f, and count it."""
+        self.nfev += 1
+        return self.function(x, *self.args, **self.kwargs)
+
+    def evaluate(self, entry, point, value):
+        """Evaluate with one entry moved; store the real numbers of the result in `value`."""
+        result = self.call(self.point(entry, point).reshape(self.shape))
+        return self.store(result, value)
+
+    def store(self, result, value):
+        """Store the real numbers of a result; COARSE when it came in less precision than the steps were made for."""
+        convert = vector_result if self.vector else scalar_result
+        array, eps = convert(result, self.value_type, self.imaginary, self.label, self.nfev)
+        self._check_size(array.size)
+        value[...] = array.reshape(-1).view(self.real_type)
+        self.coarsest = max(self.coarsest, eps)
+        return COARSE if eps > self.eps else GOOD
+
+    def _check_size(self, count):
+        known = self.size // 2 if self.as_complex else self.size
+        if count != known:
+            raise ValueError(
+                f"{self.label} returned shape ({count},) in evaluation {self.nfev}, and shape ({known},) before"
+            )
+
+    def value_at(self, x, f0=None):
+        """Return f(x) as an array, or `f0` checked as if f had returned it; learn how long results are."""
+        label = self.label if f0 is None else "f0"
+        if f0 is None:
+            self.begin(x)
+            try:
+                f0 = self.call(self.x.reshape(self.shape).copy())
+            except BaseException as error:
+                note_evaluation(error, self.label, self.nfev, BASE, 0.0, self.shape)
+                raise
+        convert = vector_result if self.vector else scalar_result
+        array, eps = convert(f0, self.value_type, False, label, self.nfev)
+        self.coarsest = max(self.coarsest, eps)
+        size = array.size * (2 if self.as_complex else 1)
+        if self.size >= 0:
+            self._check_size(array.size)
+        self.size = size
+        return array
+
+
+class ScalarFunction(PythonFunction):
+    """A Python callable of one number, evaluated at the entries of x one by one."""
+
+    def evaluate(self, entry, point, value):
+        """Evaluate f at one entry, moved; store the real numbers of the result in `value`."""
+        return self.store(self.call(self.point(entry, point)[entry]), value)
+
+
+class BatchFunction(PythonFunction):
+    """A Python callable of many points: (k, n) to (k,) or (k, m); with `elementwise`, (k,) numbers to (k,)."""
+
+    batch = True
+
+    def __init__(self, function, args, kwargs, shape, dtype, vector=False, imaginary=False, label="f", elementwise=False):
+        super().__init__(function, args, kwargs, shape, dtype, vector, imaginary, label)
+        self.elementwise = elementwise
+
+    def evaluate_many(self, entries, points, values):
+        """Evaluate at ``points[k]`` put into ``entries[k]``, all in one call; rows of `values` take the results."""
+        count = len(entries)
+        rows = np.stack([self.point(e, p)[e] if self.elementwise else self.point(e, p)
+                         for e, p in zip(entries, points, strict=True)])
+        shape = (count,) if self.elementwise else (count, *self.shape)
+        self.nfev += count
+        result = self.function(rows.reshape(shape), *self.args, **self.kwargs)
+        array, eps = batch_result(
+            result, self.value_type, count, self.vector, self.imaginary, self.label, self.nfev
+        )
+        self._check_size(array.size // count)
+        values[...] = array.reshape(count, -1).view(self.real_type)
+        self.coarsest = max(self.coarsest, eps)
+        return COARSE if eps > self.eps else GOOD
+
+    def call(self, x):
+        """Call f with a batch of one point, and count it."""
+        self.nfev += 1
+        result = self.function(x[None], *self.args, **self.kwargs)
+        array, _ = batch_result(result, self.value_type if self.as_complex else self.real_type, 1, self.vector,
+                                False, self.label, self.nfev)
+        return array[0]
