@@ -43,7 +43,7 @@ def _find(name):
         raise ValueError(f"backend must be one of {', '.join(map(repr, _BACKENDS))}, not {name!r}") from None
 
 
-_current = ContextVar("steepest backend", default=_find(os.environ.get("STEEPEST_BACKEND") or "kernels"))
+_current = ContextVar("steepest backend", default=_find(os.environ.get("STEEPEST_BACKEND") or "kernels"))  # noqa: B039
 current = _current.get
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from .backends import current
 from .options import as_integer, as_point, check_function
 from .prepared import Gradient
+from .reference.callback import scalar_result
 
 __all__ = ["gradient_descent"]
 
 _MESSAGES = {
     0: "all steps were made",
-    1: "all steps were made, but f climbed from {start:.6g} to {end:.6g}: try a smaller learning rate",
-    2: "step {nit} met a value, gradient or point that is not finite, and was not made: try a smaller learning rate",
+    1: "all steps were made, but f went from {start:.6g} to {end:.6g}, the wrong way: try a smaller learning rate",
+    2: "step {nit} met a point, value or gradient that is not finite, and was not made: try a smaller learning rate",
 }
 
 
@@ -59,9 +60,9 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
     -------
     scipy.optimize.OptimizeResult
         ``x`` (the last point), ``fun``, ``jac``, ``nit``, ``nfev``, ``njev``, ``status``, ``message``, ``success``;
-        ``history`` with ``x`` (nit + 1 rows), ``fun``, ``grad`` and ``lr`` when asked for. Status 0: all steps were made;
-        1: and f is worse than at the start; 2: a step was not finite, and ``x`` is the last point that was. ``success``
-        is true for status 0 alone. ``nfev`` counts all calls of f, those of differences included.
+        ``history`` with ``x`` (nit + 1 rows), ``fun``, ``grad`` and ``lr`` when asked for. Status 0: all steps were
+        made; 1: and f is worse than at the start; 2: a step was not finite, and ``x`` is the last point that was.
+        ``success`` is true for status 0 alone. ``nfev`` counts all calls of f, those of differences included.
 
     Raises
     ------
@@ -70,12 +71,12 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
 
     References
     ----------
-    .. [1] A.-L. Cauchy, "Méthode générale pour la résolution des systèmes d'équations simultanées", C. R. Acad. Sci. Paris
-       25 (1847) 536-538.
-    .. [2] B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Comput. Math. Math. Phys.
-       4 (1964) 1-17.
-    .. [3] I. Sutskever, J. Martens, G. Dahl, G. Hinton, "On the importance of initialization and momentum in deep learning",
-       ICML 2013.
+    .. [1] A.-L. Cauchy, "Méthode générale pour la résolution des systèmes d'équations simultanées", C. R. Acad. Sci.
+       Paris 25 (1847) 536-538.
+    .. [2] B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", USSR Comput. Math. Math.
+       Phys. 4 (1964) 1-17.
+    .. [3] I. Sutskever, J. Martens, G. Dahl, G. Hinton, "On the importance of initialization and momentum in deep
+       learning", ICML 2013.
 
     Examples
     --------
@@ -84,146 +85,134 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
     >>> [f"{x:.2e}" for x in run.x]
     ['-6.11e-10', '8.15e-10']
     """
-    descent = _Descent(f, x0, lr, steps, grad, schedule, momentum, nesterov, maximize, history, args, kwargs,
-                       differences)
-    return descent.run()
+    if f is not None or grad is None:
+        check_function(f)
+    x = as_point(x0, "x0").copy()
+    if x.dtype.kind == "c":
+        raise TypeError("x0 must be real")
+    lr = _number(lr, "lr", above=0.0)
+    momentum = _number(momentum, "momentum", at_least=0.0, below=1.0)
+    steps = as_integer(steps, "steps")
+    if steps < 0:
+        raise ValueError(f"steps must be at least 0, not {steps}")
+    if schedule is not None:
+        check_function(schedule, "schedule")
+    if nesterov and momentum == 0:
+        raise ValueError("nesterov needs a momentum above 0")
+    objective = _Objective(f, grad, x, args, kwargs, differences)
+    sign = -1.0 if maximize else 1.0
+    step = current().momentum_step
 
-
-class _Descent:
-    """One run: its checked arguments, its point, its counts."""
-
-    def __init__(self, f, x0, lr, steps, grad, schedule, momentum, nesterov, maximize, history, args, kwargs,
-                 differences):
-        if grad is None:
-            check_function(f)
+    velocity = np.zeros_like(x)
+    start = fun = objective.value(x)
+    g = objective.gradient(x)
+    trace = _Trace(x, fun, g) if history else None
+    status = 0 if objective.finite(fun, g) else 2
+    nit = 0
+    while status == 0 and nit < steps:
+        rate = lr if schedule is None else _number(schedule(nit), f"schedule({nit})", at_least=0.0)
+        before = x.copy(), fun, g
+        with np.errstate(all="ignore"):
+            step(x, g, velocity, sign * rate, momentum, bool(nesterov))
+        if np.isfinite(x).all():
+            g = objective.gradient(x)
+            if trace is not None or nit + 1 == steps:
+                fun = objective.value(x)
+            status = 0 if objective.finite(fun, g) else 2
         else:
-            check_function(grad, "grad")
-            if f is not None:
-                check_function(f)
-            if differences:
-                raise TypeError(f"{', '.join(sorted(differences))}: options of differences have no use when grad is given")
-        self.x = as_point(x0, "x0").copy()
-        if self.x.dtype.kind == "c":
-            raise TypeError("x0 must be real")
-        self.lr = _number(lr, "lr", 0.0, math.inf)
-        self.momentum = _number(momentum, "momentum", 0.0, 1.0, closed=True)
-        self.steps = as_integer(steps, "steps")
-        if self.steps < 0:
-            raise ValueError(f"steps must be at least 0, not {self.steps}")
-        if schedule is not None:
-            check_function(schedule, "schedule")
-        if nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs a momentum above 0")
-        self.schedule, self.nesterov, self.sign = schedule, bool(nesterov), -1.0 if maximize else 1.0
+            status = 2
+        if status == 2:
+            x, fun, g = before
+            break
+        nit += 1
+        if trace is not None:
+            trace.add(x, fun, g, rate)
+    if status == 0 and sign * (fun - start) > 0:
+        status = 1
+    return _result(objective, trace, x, start, fun, g, nit, status)
+
+
+class _Objective:
+    """f and its gradient at copies of a point, counted."""
+
+    def __init__(self, f, grad, x0, args, kwargs, differences):
+        self.f, self.grad = f, grad
         self.args = args if isinstance(args, tuple) else (args,)
         self.kwargs = kwargs or {}
-        self.f, self.grad = f, grad
         self.nfev = self.njev = 0
         if grad is None:
-            self.differences = Gradient(self._value, self.x, **differences)
-        self.velocity = np.zeros_like(self.x)
-        self.history = {"x": [], "fun": [], "grad": [], "lr": []} if history else None
+            self.differences = Gradient(self._call, x0, **differences)
+            return
+        check_function(grad, "grad")
+        if differences:
+            names = ", ".join(sorted(differences))
+            raise TypeError(f"{names}: options of differences have no use when grad is given")
 
-    def _value(self, x):
+    def _call(self, x):
         self.nfev += 1
         return self.f(x, *self.args, **self.kwargs)
 
-    def _fun(self, x):
+    def value(self, x):
         """f(x) as a float; NaN when there is no f."""
         if self.f is None:
             return math.nan
-        return self.differences_value(x)
+        result = self._call(x.copy())
+        return float(scalar_result(result, np.dtype(np.float64), label="f", nfev=self.nfev)[0])
 
-    def differences_value(self, x):
-        """f at a copy of x, as one number."""
-        from .reference.callback import scalar_result
-
-        return float(scalar_result(self._value(x.copy()), np.dtype(np.float64), label="f", nfev=self.nfev)[0])
-
-    def _gradient(self, x):
-        """A gradient of the shape and type of x."""
+    def gradient(self, x):
+        """A gradient of the shape and type of x, that nobody else holds."""
         self.njev += 1
         if self.grad is None:
-            return self.differences(x)
-        g = as_array_like(self.grad(x.copy(), *self.args, **self.kwargs), x)
-        return g
+            return np.asarray(self.differences(x))
+        g = self.grad(x.copy(), *self.args, **self.kwargs)
+        if g is None or isinstance(g, (str, bytes)):
+            raise TypeError(f"grad returned {type(g).__name__}, expected an array of shape {x.shape}")
+        g = np.asarray(g)
+        if g.dtype.kind not in "biuf":
+            raise TypeError(f"grad returned dtype {g.dtype}, expected real numbers")
+        if g.shape != x.shape:
+            raise ValueError(f"grad returned shape {g.shape}, expected the shape of x0, {x.shape}")
+        return np.array(g, dtype=x.dtype, order="C")
 
-    def _rate(self, t):
-        if self.schedule is None:
-            return self.lr
-        return _number(self.schedule(t), f"schedule({t})", 0.0, math.inf, closed=True)
-
-    def run(self):
-        """Make the steps."""
-        momentum_step = current().momentum_step
-        x = self.x
-        fun = start = self._fun(x) if self.f is not None else math.nan
-        g = self._gradient(x)
-        self._remember(x, fun, g, None)
-        status, nit = 0, 0
-        if not np.isfinite(g).all() or (self.f is not None and not math.isfinite(fun)):
-            status = 2
-        while status == 0 and nit < self.steps:
-            last, last_g, last_fun = x.copy(), g, fun
-            rate = self._rate(nit)
-            with np.errstate(all="ignore"):
-                momentum_step(x, g, self.velocity, self.sign * rate, self.momentum, self.nesterov)
-            good = np.isfinite(x).all()
-            if good:
-                g = self._gradient(x)
-                if self.history is not None or nit + 1 == self.steps:
-                    fun = self._fun(x)
-                good = np.isfinite(g).all() and (self.f is None or math.isfinite(fun))
-            if not good:
-                x[...], g, fun, status = last, last_g, last_fun, 2
-                break
-            nit += 1
-            self._remember(x, fun, g, rate)
-        return self._result(x, start, fun, g, nit, status)
-
-    def _remember(self, x, fun, g, rate):
-        if self.history is None:
-            return
-        self.history["x"].append(x.copy())
-        self.history["fun"].append(fun)
-        self.history["grad"].append(np.array(g))
-        if rate is not None:
-            self.history["lr"].append(rate)
-
-    def _result(self, x, start, fun, g, nit, status):
-        from scipy.optimize import OptimizeResult
-
-        if status == 0 and self.sign * (fun - start) > 0:
-            status = 1
-        result = OptimizeResult(
-            x=x, fun=fun, jac=np.array(g), nit=nit, nfev=self.nfev, njev=self.njev, status=status,
-            message=_MESSAGES[status].format(start=start, end=fun, nit=nit), success=status == 0,
-        )
-        if self.history is not None:
-            result.history = OptimizeResult({name: np.array(rows) for name, rows in self.history.items()})
-        return result
+    def finite(self, fun, g):
+        """Whether a run can go on from here."""
+        return np.isfinite(g).all() and (self.f is None or math.isfinite(fun))
 
 
-def _number(value, name, low, high, closed=False):
-    """A finite number above `low` (or at it, when closed) and below `high`."""
+class _Trace:
+    """What a run has seen, point by point."""
+
+    def __init__(self, x, fun, g):
+        self.x, self.fun, self.grad, self.lr = [x.copy()], [fun], [g], []
+
+    def add(self, x, fun, g, rate):
+        self.x.append(x.copy())
+        self.fun.append(fun)
+        self.grad.append(g)
+        self.lr.append(rate)
+
+
+def _result(objective, trace, x, start, fun, g, nit, status):
+    from scipy.optimize import OptimizeResult
+
+    result = OptimizeResult(
+        x=x, fun=fun, jac=g, nit=nit, nfev=objective.nfev, njev=objective.njev, status=status,
+        message=_MESSAGES[status].format(start=start, end=fun, nit=nit), success=status == 0,
+    )
+    if trace is not None:
+        result.history = OptimizeResult({name: np.array(rows) for name, rows in vars(trace).items()})
+    return result
+
+
+def _number(value, name, above=None, at_least=None, below=math.inf):
+    """A finite number inside its limits."""
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} must be a number, not {value!r}")
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, not {value!r}") from None
-    if isinstance(value, (str, bytes)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    if not (low < number < high or (closed and number == low)):
-        raise ValueError(f"{name} must be {'at least' if closed else 'above'} {low:g} and below {high:g}, not {number}")
+    if not ((above is None or number > above) and (at_least is None or number >= at_least) and number < below):
+        limit = f"above {above:g}" if at_least is None else f"at least {at_least:g}"
+        raise ValueError(f"{name} must be {limit} and below {below:g}, not {number}")
     return number
-
-
-def as_array_like(g, x):
-    """Convert what grad returned, once, to an array of the shape and type of x."""
-    if g is None or isinstance(g, (str, bytes)):
-        raise TypeError(f"grad returned {type(g).__name__}, expected an array of shape {x.shape}")
-    g = np.asarray(g)
-    if g.dtype.kind not in "biuf":
-        raise TypeError(f"grad returned dtype {g.dtype}, expected real numbers")
-    if g.shape != x.shape:
-        raise ValueError(f"grad returned shape {g.shape}, expected the shape of x0, {x.shape}")
-    return np.array(g, dtype=x.dtype, order="C")

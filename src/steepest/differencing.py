@@ -247,8 +247,7 @@ class Run:
         step = np.ascontiguousarray(step, working_type(self.dtype))
         rule = (step, np.zeros(1, step.dtype), step)
         differences = self.make(rows, rule, lower, upper, method, look is not None)
-        code, result = self.sweep(differences, x, rows, f0, look)
-        return differences, result
+        return differences, self.sweep(differences, x, rows, f0, look)[1]
 
     def _mend(self, found, x, f0):
         """Look again at rows that are not finite: with shorter steps first, then to one side."""
@@ -391,8 +390,8 @@ class LineRun(Run):
     def choose_steps(self):
         """Derive the step in t from the precision of f, x and v.
 
-        With the scaled norms |u| = norm(u / x_scale) the default is ``factor * max(1, |x|) / |v|``, which for a unit vector
-        is the step of its entry.
+        With the scaled norms |u| = norm(u / x_scale) the default is ``factor * max(1, |x|) / |v|``, which for a unit
+        vector is the step of its entry.
         """
         super().choose_steps()
         if self.x is None or self.settings.step is not None:

@@ -68,14 +68,14 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
     Parameters
     ----------
     f : callable
-        ``f(x, *args, **kwargs)`` gives one number; x arrives in the shape and floating type of `x`. What f does to its x
-        is its own affair: it may write into it or keep it.
+        ``f(x, *args, **kwargs)`` gives one number; x arrives in the shape and floating type of `x`. What f does
+        to its x is its own affair: it may write into it or keep it.
     x : array_like
         Where, in any shape. float32, float64, longdouble and complex types are kept (float16 is computed in float32);
         integers become float64. A complex x is differentiated as that of a holomorphic function.
     method : {"central", "forward", "backward", "complex"}, optional
-        SciPy's ``"3-point"``, ``"2-point"`` and ``"cs"`` are taken too. ``"complex"`` evaluates f at ``x + i*h``, free of
-        cancellation [3]_, and checks it against one central difference.
+        SciPy's ``"3-point"``, ``"2-point"`` and ``"cs"`` are taken too. ``"complex"`` evaluates f at ``x + i*h``,
+        free of cancellation [3]_, and checks it against one central difference.
     order : int, optional
         Order of accuracy: 2 (default), 4, 6 or 8 for central differences; 1 (default) to 4 for one-sided ones.
     step : float or array_like, optional
@@ -129,8 +129,8 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
     .. [1] P. E. Gill, W. Murray, M. A. Saunders, M. H. Wright, "Computing forward-difference intervals for numerical
        optimization", SIAM J. Sci. Stat. Comput. 4 (1983) 310-321.
     .. [2] J. E. Dennis, R. B. Schnabel, "Numerical Methods for Unconstrained Optimization", Prentice-Hall 1983.
-    .. [3] W. Squire, G. Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40 (1998)
-       110-112.
+    .. [3] W. Squire, G. Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40
+       (1998) 110-112.
 
     Examples
     --------

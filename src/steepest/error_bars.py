@@ -19,8 +19,8 @@ class Bars:
     """What one sweep shows of the rounding and the bends of f; called with each block of rows.
 
     Three arrays of shape (rows, m) come of it (`table`): the largest |f| that was seen; the bend
-    ``|f(x + h) - 2 f(x) + f(x - h)| / h`` of central rows, which shrinks with h, but not at a kink; and what rounding f to
-    its precision can do to the difference.
+    ``|f(x + h) - 2 f(x) + f(x - h)| / h`` of central rows, which shrinks with h, but not at a kink; and what rounding
+    f to its precision can do to the difference.
     """
 
     def __init__(self, settings, eps, as_complex):

@@ -33,8 +33,19 @@ LATER = {
 class Settings:
     """The checked options of a derivative that do not depend on x."""
 
-    __slots__ = ("args", "kwargs", "method", "n", "order", "rel_step", "step", "vectorized", "x_scale", "bounds",
-                 "by_default")
+    __slots__ = (
+        "args",
+        "bounds",
+        "by_default",
+        "kwargs",
+        "method",
+        "n",
+        "order",
+        "rel_step",
+        "step",
+        "vectorized",
+        "x_scale",
+    )
 
     def __init__(self, method, order, n, step, rel_step, x_scale, bounds, args, kwargs, vectorized):
         self.method, self.order, self.n = method, order, n

@@ -116,7 +116,7 @@ def batch_result(result, dtype, count, vector, must_be_complex=False, label="f",
 
 
 def working_type(dtype):
-    """Return the real type in which points and values of x's dtype are held: longdouble for longdouble, else float64."""
+    """Return the real type in which points and values are held: longdouble for longdouble x, else float64."""
     return np.dtype(np.longdouble if dtype.char in "gG" else np.float64)
 
 
@@ -249,7 +249,8 @@ class BatchFunction(PythonFunction):
 
     batch = True
 
-    def __init__(self, function, args, kwargs, shape, dtype, vector=False, imaginary=False, label="f", elementwise=False):
+    def __init__(self, function, args, kwargs, shape, dtype, vector=False, imaginary=False, label="f",
+                 elementwise=False):
         super().__init__(function, args, kwargs, shape, dtype, vector, imaginary, label)
         self.elementwise = elementwise
 

@@ -13,8 +13,7 @@ Every scheme is a weighted sum of difference quotients over the step really take
 with the exact rational weights of Fornberg [1988, Math. Comp. 51, 699-706].
 """
 
-from functools import lru_cache
-from math import factorial
+from functools import cache
 
 import numpy as np
 
@@ -81,7 +80,7 @@ def _fornberg(nodes, n):
     return [row[n] for row in table]
 
 
-@lru_cache(maxsize=None)
+@cache
 def weights(central, points, n=1, wide=False):
     """Return the weights c_1..c_K of a scheme that reaches to K = `points` multiples of h.
 
@@ -146,8 +145,8 @@ class Differences:
     block : int, optional
         Rows evaluated and combined at a time; all when None.
     rule : tuple of three arrays, optional
-        Floor, relative, fallback: the step is max(floor, relative * |x|), and fallback where that is 0. Working type, one
-        entry or one a row. By default all three are `factor`.
+        Floor, relative, fallback: the step is max(floor, relative * |x|), and fallback where that is 0. Working type,
+        one entry or one a row. By default all three are `factor`.
     lower, upper : arrays, optional
         Bounds, working type, one entry a row.
     entries : array of intp, optional
@@ -325,6 +324,7 @@ class Differences:
         count = last - first
         kind, h = self.kind[first:last], self.step[first:last]
         values, points, x = self.values[:count], self.points[first:last], self.x[first:last]
+        self.result = np.zeros_like(self.result)  # a new one: the last block's may be kept
         result = self.result[:count]
         base = self.base[:count] if self.own_base else self.base
         with np.errstate(all="ignore"):
@@ -374,9 +374,9 @@ class Differences:
     def gradient(self, function, x, out):
         """Difference a scalar function at `x` and write the gradient to `out`.
 
-        DONE when it was written; CARE when some component needs a second look (nothing is written, `values` and `result`
-        hold what was found); TAMPERED or COARSE when everything must be evaluated again; UNSUITED when `x` or `out` is
-        not a C-contiguous, aligned, native array of the right type and size.
+        DONE when it was written; CARE when some component needs a second look (nothing is written, `values` and
+        `result` hold what was found); TAMPERED or COARSE when everything must be evaluated again; UNSUITED when `x` or
+        `out` is not a C-contiguous, aligned, native array of the right type and shape.
         """
         if not (self._suits(x, function.shape) and self._suits(out, function.shape) and out.flags.writeable):
             return UNSUITED
@@ -402,8 +402,8 @@ class Differences:
 def central_gradient(f, x, out):
     """The gradient with every option at its default, as fast as can be.
 
-    Returns the gradient; or ``(code, function, differences)``, what `Differences.gradient` said and what it was said of, to
-    go on with; or ``(UNSUITED, None, None)`` when x must be converted first.
+    Returns the gradient; or ``(code, function, differences)``, what `Differences.gradient` said and what it was said
+    of, to go on with; or ``(UNSUITED, None, None)`` when x must be converted first.
     """
     if not is_point(x):
         return UNSUITED, None, None
