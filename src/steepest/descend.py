@@ -11,7 +11,7 @@ import numpy as np
 from .backends import current
 from .options import as_integer, as_point, check_function
 from .prepared import Gradient
-from .reference.callback import scalar_result
+from .reference.callback import BASE, note_evaluation, scalar_result
 
 __all__ = ["gradient_descent"]
 
@@ -156,7 +156,11 @@ class _Objective:
         """f(x) as a float; NaN when there is no f."""
         if self.f is None:
             return math.nan
-        result = self._call(x.copy())
+        try:
+            result = self._call(x.copy())
+        except BaseException as error:
+            note_evaluation(error, "f", self.nfev, BASE, 0.0, x.shape)
+            raise
         return float(scalar_result(result, np.dtype(np.float64), label="f", nfev=self.nfev)[0])
 
     def gradient(self, x):
@@ -164,7 +168,11 @@ class _Objective:
         self.njev += 1
         if self.grad is None:
             return np.asarray(self.differences(x))
-        g = self.grad(x.copy(), *self.args, **self.kwargs)
+        try:
+            g = self.grad(x.copy(), *self.args, **self.kwargs)
+        except BaseException as error:
+            note_evaluation(error, "grad", self.njev, BASE, 0.0, x.shape)
+            raise
         if g is None or isinstance(g, (str, bytes)):
             raise TypeError(f"grad returned {type(g).__name__}, expected an array of shape {x.shape}")
         g = np.asarray(g)

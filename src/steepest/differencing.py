@@ -78,6 +78,10 @@ class Run:
             self.function = kernels.PythonFunction(*arguments)
         self.bounds = check_bounds(settings.bounds, shape, dtype) if settings.bounds is not None else (None, None)
         self.choose_steps()
+        # whether Differences.gradient does the whole work when nothing is unusual
+        self.in_one_sweep = False
+        if not vector and not imaginary:
+            self.in_one_sweep = self.prepare().block == self.rows
 
     def choose_steps(self):
         """Derive the rule for the steps from the precision of f."""
@@ -92,11 +96,6 @@ class Run:
         if self.differences is None:
             self.differences = self.make(None, self.rule, *self.bounds)
         return self.differences
-
-    @property
-    def in_one_sweep(self):
-        """Whether `Differences.gradient` does the whole work when nothing is unusual."""
-        return self.settings.method != COMPLEX and self.results == 1 and self.prepare().block == self.rows
 
     def base(self):
         """f(x), which the last sweep has evaluated."""
@@ -255,7 +254,7 @@ class Run:
         broken = np.flatnonzero(~np.isfinite(value).all(axis=1))
         if self.settings.method != COMPLEX and self._base_is_good(x, f0, found):
             for method, steps in self._attempts(abs(step[:, 0]), abs(self.origin(x))):
-                rows = np.flatnonzero(~np.isfinite(value).all(axis=1) & (steps > 0))
+                rows = np.flatnonzero((~np.isfinite(value) & (status != Status.NONFINITE)).any(axis=1) & (steps > 0))
                 if rows.size == 0:
                     continue
                 differences, other = self.again(rows, steps[rows], method, x, f0)
@@ -374,17 +373,24 @@ class LineRun(Run):
     def solve(self, x, f0=None, full=False, swept=None):
         """Difference along v at x, with every fallback."""
         self.x = x
+        if self.box[0] is not None:
+            self.v = np.where((self.box[0] == self.box[1]).reshape(x.shape), 0, self.v)  # what is fixed does not move
         if not self.v.any():
-            return self._nothing(f0)
+            return self._nowhere(f0, 0, Status.RESOLVED)
         if self.box[0] is not None:
             self.bounds = self._limits(x.reshape(-1), self.v.reshape(-1))
+            if self.bounds[0] == self.bounds[1]:
+                return self._nowhere(f0, np.nan, Status.UNRESOLVED)
         self.choose_steps()
         return super().solve(x, f0, full)
 
-    def _nothing(self, f0):
-        """The derivative along a direction of length 0."""
-        found = Found(np.zeros((1, f0.size), f0.dtype), None)
-        found.error = np.zeros(found.value.shape)
+    def _nowhere(self, f0, value, status):
+        """The derivative along a direction of length 0, or one that leaves the bounds both ways."""
+        found = Found(np.full((1, f0.size), value, f0.dtype), None)
+        found.error = np.full(found.value.shape, 0.0 if value == 0 else np.inf)
+        found.status[:] = status
+        if status == Status.UNRESOLVED:
+            found.doubt = "the direction leaves the bounds both ways"
         return found
 
     def choose_steps(self):

@@ -18,25 +18,28 @@ _PLAIN = check_options("central", None, None, None, None, None, None, (), None, 
 
 
 def careful_gradient(run, x, f0, out, full_output, swept=None):
-    """The gradient with every fallback, and f(x) where it was evaluated or is given (else None)."""
-    if f0 is not None:
-        f0 = run.function.value_at(x, f0)
-    found = run.solve(x, f0, full_output, swept)
-
-    def shape_up(array):
-        return in_type_of_x(array, x.dtype).reshape(x.shape)
-
-    return found.base if f0 is None else f0, deliver(found, run, shape_up, out, full_output)
+    """The gradient with every fallback."""
+    found, _ = _solve_gradient(run, x, f0, full_output, swept)
+    return deliver(found, run, _shaped_as(x), out, full_output)
 
 
 def careful_value_and_gradient(run, x, f0, out, full_output, swept=None):
-    """The same, where f(x) is evaluated when the differences did not need it."""
-    base, result = careful_gradient(run, x, f0, out, full_output, swept)
+    """The same with f(x), which is evaluated when the differences did not need it; before anything is written."""
+    found, base = _solve_gradient(run, x, f0, full_output, swept)
     if base is None:
         base = run.function.value_at(x)
-        if full_output:
-            result.nfev += 1
-    return in_type_of_x(base, x.dtype)[()], result
+    return in_type_of_x(base, x.dtype)[()], deliver(found, run, _shaped_as(x), out, full_output)
+
+
+def _solve_gradient(run, x, f0, full_output, swept):
+    if f0 is not None:
+        f0 = run.function.value_at(x, f0)
+    found = run.solve(x, f0, full_output, swept)
+    return found, found.base if f0 is None else f0
+
+
+def _shaped_as(x):
+    return lambda array: in_type_of_x(array, x.dtype).reshape(x.shape)
 
 
 def careful_jacobian(run, x, f0, out, full_output):
@@ -52,6 +55,17 @@ def careful_jacobian(run, x, f0, out, full_output):
         return np.ascontiguousarray(in_type_of_x(array, x.dtype).T)
 
     return deliver(found, run, shape_up, out, full_output)
+
+
+def careful_jvp(run, x, f0, out, full_output):
+    """The directional derivative with every fallback."""
+    f0 = run.function.value_at(x, f0)
+    check_out(out, f0.shape, x.dtype)
+
+    def shape_up(array):
+        return in_type_of_x(array, x.dtype).reshape(f0.shape)
+
+    return deliver(run.solve(x, f0.reshape(-1), full_output), run, shape_up, out, full_output)
 
 
 def as_vector(x):
@@ -154,11 +168,12 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
         settings = check_options(
             method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers
         )
-    x = as_point(x)
+    if swept is None or swept == UNSUITED:
+        x, made, swept = as_point(x), None, None
+    else:
+        x = made[0].snapshot()
     check_out(out, x.shape, x.dtype)
-    if swept == UNSUITED:
-        made = swept = None
-    return careful_gradient(Run(f, settings, x.shape, x.dtype, made=made), x, f0, out, full_output, swept)[1]
+    return careful_gradient(Run(f, settings, x.shape, x.dtype, made=made), x, f0, out, full_output, swept)
 
 
 def value_and_gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
@@ -298,13 +313,7 @@ def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_sc
     if out is not None:  # as far as it can be known before f is called
         check_out(out, getattr(out, "shape", ()), x.dtype)
     run = LineRun(f, settings, np.ascontiguousarray(v, x.dtype).reshape(x.shape), vector=True)
-    f0 = run.function.value_at(x, f0)
-    check_out(out, f0.shape, x.dtype)
-
-    def shape_up(array):
-        return in_type_of_x(array, x.dtype).reshape(f0.shape)
-
-    return deliver(run.solve(x, f0.reshape(-1), full_output), run, shape_up, out, full_output)
+    return careful_jvp(run, x, f0, out, full_output)
 
 
 def derivative(f, x, n=1, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
@@ -352,4 +361,4 @@ def derivative(f, x, n=1, *, method="central", order=None, step=None, rel_step=N
     x = as_point(x)
     check_out(out, x.shape, x.dtype)
     run = Run(f, settings, x.shape, x.dtype, each=True)
-    return careful_gradient(run, x, None, out, full_output)[1]
+    return careful_gradient(run, x, None, out, full_output)

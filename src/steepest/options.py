@@ -100,7 +100,28 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
         args = (args,)
     if not isinstance(vectorized, (bool, np.bool_)):
         raise TypeError(f"vectorized must be True or False, not {vectorized!r}")
-    return Settings(code, order, n, step, rel_step, x_scale, bounds, args, kwargs, bool(vectorized))
+    step, rel_step, x_scale = (_snapshot(value) for value in (step, rel_step, x_scale))
+    return Settings(
+        code, order, n, step, rel_step, x_scale, _pair(bounds), args, dict(kwargs or {}), bool(vectorized)
+    )
+
+
+def _snapshot(value):
+    """A copy that later changes to the caller's array do not reach."""
+    return value if value is None or isinstance(value, (int, float, str)) else np.array(value)
+
+
+def _pair(bounds):
+    """Bounds as a pair of copies, or None."""
+    if bounds is None:
+        return None
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        bounds = bounds.lb, bounds.ub
+    try:
+        lower, upper = bounds
+    except (TypeError, ValueError):
+        raise TypeError(f"bounds must be a pair (lb, ub) or a scipy.optimize.Bounds, not {bounds!r}") from None
+    return _snapshot(-np.inf if lower is None else lower), _snapshot(np.inf if upper is None else upper)
 
 
 def as_integer(value, name):
@@ -118,7 +139,7 @@ def check_function(f, name="f"):
 
 
 def as_point(x, name="x"):
-    """Convert x, once, to a C-contiguous, aligned, native array of a floating or complex type; entries are finite.
+    """Copy x, once, to a C-contiguous, aligned, native array of a floating or complex type; entries are finite.
 
     float32, float64, longdouble and their complex types are kept; float16 becomes float32; integers, booleans and
     objects that are numbers become float64.
@@ -143,7 +164,7 @@ def as_point(x, name="x"):
         dtype = np.dtype(np.float32)
     else:
         dtype = np.dtype(array.dtype.type)  # native byte order, no metadata
-    array = np.require(array, dtype=dtype, requirements=["C", "A"])
+    array = np.array(array, dtype=dtype, order="C")  # a copy: f may reach the caller's
     refuse_nonfinite(array, name)
     return array
 
@@ -217,17 +238,8 @@ def check_bounds(bounds, shape, dtype):
         return None, None
     if dtype.kind == "c":
         raise ValueError("bounds cannot be given for a complex x")
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        lower, upper = bounds.lb, bounds.ub
-    else:
-        try:
-            lower, upper = bounds
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"bounds must be a pair (lb, ub) or a scipy.optimize.Bounds, not {bounds!r}"
-            ) from None
-    lower = _bound(-np.inf if lower is None else lower, shape, dtype, "lb in bounds")
-    upper = _bound(np.inf if upper is None else upper, shape, dtype, "ub in bounds")
+    lower = _bound(bounds[0], shape, dtype, "lb in bounds")
+    upper = _bound(bounds[1], shape, dtype, "ub in bounds")
     crossed = np.flatnonzero(lower > upper)
     if crossed.size:
         i = crossed[0]

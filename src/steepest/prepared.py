@@ -33,8 +33,8 @@ class _Prepared:
         x0 = as_point(x0, "x0")
         if self._vector:
             x0 = as_vector(x0)
-        self._f, self._settings, self._options = f, settings, options
-        self._x0 = x0.copy()
+        snapshots = {name: getattr(settings, name) for name in ("step", "rel_step", "x_scale", "bounds", "kwargs")}
+        self._f, self._settings, self._options, self._x0 = f, settings, {**options, **snapshots}, x0
         self._idle = [self._make()]
 
     @property
@@ -55,10 +55,7 @@ class _Prepared:
         return functools.partial(type(self), **self._options), (self._f, self._x0)
 
     def _make(self):
-        run = Run(self._f, self._settings, self._x0.shape, self._x0.dtype, self._vector)
-        if not self._vector:
-            run.prepare()
-        return run
+        return Run(self._f, self._settings, self._x0.shape, self._x0.dtype, self._vector)
 
     def _take(self):
         """An idle run of the backend in force, or a new one."""
@@ -140,28 +137,29 @@ class Gradient(_Prepared):
             if swept == DONE:
                 return result if out is not None or run.shape else result[()]
             x, swept = self._carefully(run, x, out, swept)
-            return careful_gradient(run, x, None, out, False, swept)[1]
+            return careful_gradient(run, x, None, out, False, swept)
         finally:
             self._idle.append(run)
 
     def _carefully(self, run, x, out, swept):
         """Check the arguments of a call whose quick sweep was not the end."""
+        if swept != UNSUITED:
+            return run.function.snapshot(), swept
         x = self._point(x)
         check_out(out, run.shape, run.dtype)
-        if swept == UNSUITED:
-            run.count_anew()
-            swept = None
-        return x, swept
+        run.count_anew()
+        return x, None
 
     def value_and_gradient(self, x, out=None):
         """Value and gradient at x, sharing evaluations: ``(f(x), gradient)``; parameters as for a call."""
         run = self._take()
         try:
-            result = np.empty(run.shape, run.dtype) if out is None else out
-            swept = run.differences.gradient(run.function, x, result) if run.in_one_sweep else UNSUITED
+            result = np.empty(run.shape, run.dtype)
+            usual = run.in_one_sweep and out is None
+            swept = run.differences.gradient(run.function, x, result) if usual else UNSUITED
             if swept == DONE:
-                value = run.base() if run.differences.has_base else run.function.value_at(x)
-                return in_type_of_x(value, run.dtype)[()], result if out is not None or run.shape else result[()]
+                value = run.base() if run.differences.has_base else run.function.value_at(run.function.snapshot())
+                return in_type_of_x(value, run.dtype)[()], result if run.shape else result[()]
             x, swept = self._carefully(run, x, out, swept)
             return careful_value_and_gradient(run, x, None, out, False, swept)
         finally:

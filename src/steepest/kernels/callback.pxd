@@ -32,6 +32,7 @@ cdef class Memory:
 cdef class Function:
     cdef evaluate_t evaluate
     cdef readonly bint native       # evaluate may run without the GIL
+    cdef bint started               # x is there
     cdef readonly bint batch        # evaluates many points in one call, by evaluate_rows
     cdef readonly bint wide         # points and values are long double
     cdef readonly bint vector       # results are one-dimensional arrays, not single numbers
@@ -45,8 +46,8 @@ cdef class Function:
     cdef public bint fresh          # give f a fresh copy of x in every call
     cdef public Py_ssize_t nfev
 
-    cpdef int begin(self, cnp.ndarray x) except -1
-    cpdef int finish(self) except -1
+    cdef int start(self, cnp.ndarray x) except -1
+    cdef int close(self) except -1
     cdef int evaluate_rows(self, const Py_ssize_t *entries, Py_ssize_t count, const void *points,
                            void *values) except -1
 
@@ -67,8 +68,7 @@ cdef class PythonFunction(Function):
     cdef Py_ssize_t stride          # bytes of one entry
     cdef Py_ssize_t offset          # bytes from an entry to the part that is perturbed
     cdef Py_ssize_t nbytes
-    cdef Memory private             # x as it is: never lent
-    cdef char *private_data
+    cdef char *private_data         # x as it is: never lent
     cdef Memory memory              # x as f sees it
     cdef cnp.ndarray view
     cdef char *data

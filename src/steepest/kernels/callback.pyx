@@ -31,13 +31,14 @@ from steepest.reference.callback import batch_result, note_evaluation, scalar_re
 cnp.import_array()
 
 cdef extern from "Python.h":
+    Py_ssize_t PY_SSIZE_T_MAX
     vectorcallfunc PyVectorcall_Function(PyObject *callable) noexcept
     vectorcallfunc PyObject_Vectorcall
     void Py_DECREF(PyObject *object) noexcept
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
-    bint PyFunction_Check(object)
-    bint PyMethod_Check(object)
-    object PyMethod_GET_FUNCTION(object)
+    bint PyFunction_Check(PyObject *) noexcept
+    bint PyMethod_Check(PyObject *) noexcept
+    PyObject *PyMethod_GET_FUNCTION(PyObject *) noexcept      # borrowed
     bint PyFloat_Check(PyObject *) noexcept
     double PyFloat_AS_DOUBLE(PyObject *) noexcept
     bint PyComplex_CheckExact(PyObject *) noexcept
@@ -130,13 +131,21 @@ cdef class Function:
         self.size = -1
         self.coarsest = 0.0
 
-    cpdef int begin(self, cnp.ndarray x) except -1:
+    cdef int start(self, cnp.ndarray x) except -1:
         """Take x for a run: an array that is C-contiguous, aligned, native, and of the declared type and size."""
         raise TypeError("this kind of function cannot be evaluated")
 
-    cpdef int finish(self) except -1:
+    cdef int close(self) except -1:
         """Close a run: GOOD, or the reason to evaluate everything again."""
         return GOOD
+
+    def begin(self, cnp.ndarray x not None):
+        """Take x for a run."""
+        self.start(x)
+
+    def finish(self):
+        """Close a run: GOOD, or the reason to evaluate everything again."""
+        return self.close()
 
     cdef int evaluate_rows(self, const Py_ssize_t *entries, Py_ssize_t count, const void *points,
                            void *values) except -1:
@@ -166,6 +175,7 @@ cdef class PythonFunction(Function):
 
     def __cinit__(self):
         self.stack = NULL
+        self.private_data = NULL
         self.extents = self.short_extents
 
     def __init__(self, function, tuple args, kwargs, tuple shape, cnp.dtype dtype,
@@ -181,8 +191,10 @@ cdef class PythonFunction(Function):
         self.label = label
         self.vector = vector
         self.imaginary = imaginary
-        self.plain = PyFunction_Check(function) or (
-            PyMethod_Check(function) and PyFunction_Check(PyMethod_GET_FUNCTION(function)))
+        cdef PyObject *code = <PyObject *>function
+        if PyMethod_Check(code):
+            code = PyMethod_GET_FUNCTION(code)
+        self.plain = PyFunction_Check(code)
 
         cdef bint complex_x = dtype.type_num >= cnp.NPY_CFLOAT
         self.real_type = dtype.type_num - (AS_COMPLEX if complex_x else 0)
@@ -219,6 +231,7 @@ cdef class PythonFunction(Function):
 
     def __dealloc__(self):
         PyMem_Free(self.stack)
+        PyMem_Free(self.private_data)
         if self.extents != self.short_extents:
             PyMem_Free(self.extents)
 
@@ -235,20 +248,23 @@ cdef class PythonFunction(Function):
         for i in range(self.ndim - 1, -1, -1):
             self.extents[i] = shape[i]
             self.extents[self.ndim + i] = step
+            if self.extents[i] < 0 or (self.extents[i] != 0 and step > PY_SSIZE_T_MAX // self.extents[i]):
+                raise OverflowError(f"x of shape {shape} is larger than memory can be")
             step *= self.extents[i]
             self.count *= self.extents[i]
         self.nbytes = self.count * self.stride
         return 0
 
-    cpdef int begin(self, cnp.ndarray x) except -1:
+    cdef int start(self, cnp.ndarray x) except -1:
         if (x is None or cnp.PyArray_SIZE(x) != self.count or not cnp.PyArray_ISCARRAY_RO(x)
                 or cnp.PyArray_TYPE(x) != self.dtype.type_num - (AS_COMPLEX if self.imaginary else 0)):
             raise ValueError("x does not suit this function")
         self.direction = None
         self.coarsest = 0.0
-        if self.private is None:
-            self.private = allocate(self.nbytes)
-            self.private_data = self.private.data
+        if self.private_data == NULL:
+            self.private_data = <char *>PyMem_Malloc(self.nbytes if self.nbytes > 0 else 1)
+            if self.private_data == NULL:
+                raise MemoryError(f"no memory for {self.nbytes} bytes of x")
         if self.imaginary:
             copy_as_complex(self.private_data, <const char *>PyArray_DATA(<void *>x), self.count, self.stride // 2)
         else:
@@ -257,10 +273,11 @@ cdef class PythonFunction(Function):
             self.lend()
         else:
             memcpy(self.data, self.private_data, self.nbytes)
+        self.started = True
         return 0
 
-    cpdef int finish(self) except -1:
-        if not self.fresh and memcmp(self.data, self.private_data, self.nbytes):
+    cdef int close(self) except -1:
+        if self.started and not self.fresh and memcmp(self.data, self.private_data, self.nbytes):
             return TAMPERED
         return GOOD
 
@@ -329,6 +346,15 @@ cdef class PythonFunction(Function):
         self.coarsest = max(self.coarsest, eps)
         return COARSE if eps > self.eps else GOOD
 
+    def snapshot(self):
+        """x as it was when the run began, whatever f has done to the caller's."""
+        cdef cnp.ndarray x
+        if not self.started:
+            raise ValueError("no run has begun")
+        x = np.empty(self.shape, self.dtype)
+        memcpy(PyArray_DATA(<void *>x), self.private_data, self.nbytes)
+        return np.ascontiguousarray(x.real) if self.imaginary else x
+
     def check_size(self, Py_ssize_t count):
         """Refuse a result of another length than the first."""
         cdef Py_ssize_t known = self.size // 2 if self.as_complex else self.size
@@ -346,7 +372,7 @@ cdef class PythonFunction(Function):
         """Return f(x) as an array, or `f0` checked as if f had returned it; learn how long results are."""
         label = self.label if f0 is None else "f0"
         if f0 is None:
-            self.begin(x)
+            self.start(x)
             try:
                 f0 = self.call_at_base()
             except BaseException as error:
@@ -433,6 +459,8 @@ cdef int evaluate_float64(PythonFunction self, Py_ssize_t entry, const void *poi
 
 cdef int evaluate_scalar(PythonFunction self, Py_ssize_t entry, const void *point, void *value) except -1:
     cdef long double number[2]      # room for one entry of any type
+    if entry < 0:
+        raise ValueError("a function of one number is evaluated at an entry of x")
     memcpy(number, self.private_data + entry * self.stride, self.stride)
     put(<char *>number + self.offset, point, self.real_type)
     self.nfev += 1
@@ -554,6 +582,8 @@ cdef class BatchFunction(PythonFunction):
         cdef cnp.ndarray rows = np.empty((count,) if self.elementwise else (count, *self.shape), self.dtype)
         cdef char *row = <char *>PyArray_DATA(<void *>rows)
         for k in range(count):
+            if self.elementwise and entries[k] < 0:
+                raise ValueError("a function of one number is evaluated at an entry of x")
             if self.elementwise:
                 memcpy(row, self.private_data + entries[k] * self.stride, self.stride)
                 put(row + self.offset, <const char *>points + k * real, self.real_type)

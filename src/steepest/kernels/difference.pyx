@@ -63,6 +63,7 @@ cdef enum:
     ONE_SIDED = 1
     FIXED = 2
     UNRESOLVED = 3
+    NONFINITE = 4
 
 cdef enum:
     DONE = 0
@@ -102,7 +103,7 @@ cdef class Differences:
     cdef Py_ssize_t last_entry
     cdef readonly int method, n
     cdef readonly bint wide, own_base, has_base
-    cdef bint running, bounded, with_base
+    cdef bint running, bounded, with_base, planned
     cdef int real_type, type_num
     cdef Py_ssize_t real, result_size       # bytes of a working number; numbers in a result
     cdef Py_ssize_t rule_stride             # 0: one rule for all rows
@@ -248,7 +249,7 @@ cdef class Differences:
 
     cdef int plan_for(self, cnp.ndarray x) except -1:
         cdef bint finite
-        self.has_base = False
+        self.has_base = self.planned = False
         if self.type_num == cnp.NPY_DOUBLE:
             memcpy(self.x_, PyArray_DATA(x), self.rows * sizeof(double))
             self.regular = (self.method == CENTRAL and self.reach == 1 and self.width == 2 and not self.bounded
@@ -260,6 +261,7 @@ cdef class Differences:
                 memset(self.kinds, ROW_CENTRAL, self.rows)
                 memset(self.statuses, RESOLVED, self.rows)
                 self.unresolved = 0
+                self.planned = True
                 return 0
             finite = load(<const double *>self.x_, self.rows, 1, <double *>self.x_, <double *>self.magnitude_)
         elif self.real_type == cnp.NPY_DOUBLE:
@@ -279,6 +281,7 @@ cdef class Differences:
             plan_rows(self, <long double *>self.x_)
         else:
             plan_rows(self, <double *>self.x_)
+        self.planned = True
         return 0
 
     cdef int check_inside(self) except -1:
@@ -317,6 +320,8 @@ cdef class Differences:
     cdef int evaluate_rows(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
         if function.wide != self.wide or function.size != self.size or self.last_entry >= function.count:
             raise ValueError("the function does not suit these differences")
+        if not (function.started and self.planned):
+            raise ValueError("begin the function and plan the differences first")
         if self.running:
             raise BusyError("these differences are being evaluated by another call")
         self.running = True
@@ -452,9 +457,20 @@ cdef class Differences:
         """Put the derivatives of rows first..last into `result`; return how many numbers of them are not finite."""
         cdef Py_ssize_t end = self.rows if last is None else last
         self.check_rows(first, end)
+        if not self.planned:
+            raise ValueError("plan the differences first")
         return self.combine_block(first, end)
 
     cdef Py_ssize_t combine_block(self, Py_ssize_t first, Py_ssize_t last) except -1:
+        cdef Py_ssize_t bad = self.combine_numbers(first, last)
+        if bad:
+            if self.wide:
+                mark_overflow(self, first, last, <long double *>self.result_)
+            else:
+                mark_overflow(self, first, last, <double *>self.result_)
+        return bad
+
+    cdef Py_ssize_t combine_numbers(self, Py_ssize_t first, Py_ssize_t last) except -1:
         if self.regular and self.width == 2 and self.size == 1 and self.n == 1:
             return combine_regular(<const double *>self.values_, <const double *>self.points_ + 2 * first,
                                    <double *>self.result_, last - first)
@@ -500,10 +516,10 @@ cdef class Differences:
             raise ValueError("these differences are not those of a gradient")
         self.plan_for(<cnp.ndarray>x)
         function.nfev = 0
-        function.begin(<cnp.ndarray>x)
+        function.start(<cnp.ndarray>x)
         code = self.evaluate_rows(function, 0, self.rows)
         if code == GOOD:
-            code = function.finish()
+            code = function.close()
         if code != GOOD:
             return code
         if self.combine_block(0, self.rows) or self.unresolved:
@@ -792,7 +808,6 @@ cdef Py_ssize_t combine_rows(Differences self, Py_ssize_t first, Py_ssize_t last
     cdef const working *values = <const working *>self.values_
     cdef const working *base = <const working *>self.base_
     cdef Py_ssize_t row, j, count = (last - first) * self.result_size
-    cdef working sum = 0
     cdef working *out = result
     for row in range(first, last):
         combine_row(self, row, points, values, base, out)
@@ -801,14 +816,30 @@ cdef Py_ssize_t combine_rows(Differences self, Py_ssize_t first, Py_ssize_t last
         points += self.width
         if self.own_base:
             base += self.size
-    for j in range(count):
-        sum += result[j] - result[j]
-    if sum == 0:
-        return 0
     cdef Py_ssize_t bad = 0
     for j in range(count):
         bad += not isfinite(result[j])
     return bad
+
+
+cdef inline bint finite(const working *numbers, Py_ssize_t count) noexcept:
+    cdef Py_ssize_t i
+    for i in range(count):
+        if not isfinite(numbers[i]):
+            return False
+    return True
+
+
+cdef void mark_overflow(Differences self, Py_ssize_t first, Py_ssize_t last, const working *result) noexcept:
+    """Where all values are finite but their difference is not, no other step is to be tried."""
+    cdef const working *values = <const working *>self.values_
+    cdef const working *base = <const working *>self.base_
+    cdef Py_ssize_t i
+    for i in range(last - first):
+        if (not finite(result + i * self.result_size, self.result_size)
+                and finite(values + i * self.width * self.size, self.count_of(first + i) * self.size)
+                and (not self.needs_base(first + i) or finite(base + (i if self.own_base else 0) * self.size, self.size))):
+            self.statuses[first + i] = NONFINITE
 
 
 cdef void combine_row(Differences self, Py_ssize_t row, const working *points, const working *values,

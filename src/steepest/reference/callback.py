@@ -46,13 +46,16 @@ def _as_array(result, dtype, label, nfev, expected):
     """Convert what f returned to an array of numbers, once, and tell its precision."""
     if result is None or isinstance(result, (str, bytes, bytearray, dict, set)):
         _refuse(result, label, nfev, expected)
+    if isinstance(result, np.ma.MaskedArray) and np.ma.is_masked(result):
+        raise TypeError(f"{label} returned masked values in evaluation {nfev}, expected {expected}")
     if isinstance(result, numbers.Number) and not isinstance(result, (np.generic, float, complex)):
         result = float(result)  # int, bool, Fraction, Decimal; OverflowError where it is too big
     array = np.asarray(result)
     if array.dtype.kind == "O":
         items = array.ravel().tolist()
         for item in items:
-            if not hasattr(item, "__float__") and not hasattr(item, "__index__"):
+            real = hasattr(item, "__float__") or hasattr(item, "__index__")
+            if not real or isinstance(item, (str, bytes, complex, np.complexfloating)):
                 _refuse(item, label, nfev, expected)
         array = np.array([float(item) for item in items], dtype=np.float64).reshape(array.shape)
     if array.dtype.kind not in "biufc":
@@ -163,6 +166,11 @@ class PythonFunction:
         self.x = np.array(x, dtype=self.dtype).reshape(-1)
         self.direction = None
         self.coarsest = 0.0
+
+    def snapshot(self):
+        """Return x as it was when the run began, whatever f has done to the caller's."""
+        x = self.x.real if self.imaginary else self.x
+        return np.array(x).reshape(self.shape)
 
     def finish(self):
         """Close a run. Each call had a copy of its own, so there is nothing to look for."""

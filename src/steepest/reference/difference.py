@@ -351,7 +351,19 @@ class Differences:
                     (v[:, k] - v0 for k in range(self.one_sided)),
                     (p[:, k] - x[rows] for k in range(self.one_sided)),
                 )
-        return int(np.count_nonzero(~np.isfinite(result)))
+        bad = ~np.isfinite(result)
+        self._mark_overflow(first, bad.any(axis=1))
+        return int(np.count_nonzero(bad))
+
+    def _mark_overflow(self, first, rows):
+        """Where all values are finite but their difference is not, no other step is to be tried."""
+        counts, based = self.counts(), self.needs_base()
+        for i in np.flatnonzero(rows):
+            values = [self.values[i, : counts[first + i]]]
+            if based[first + i]:
+                values.append(self.base[i if self.own_base else 0])
+            if all(np.isfinite(part).all() for part in values):
+                self.status[first + i] = NONFINITE
 
     def _sum(self, c, differences, steps):
         total = None

@@ -1,0 +1,3 @@
+# Types of isa.pyx, for type checkers and editors. Checked against the compiled module by stubtest, in ci/test.
+
+def build_facts() -> dict[str, str]: ...
