@@ -4,13 +4,26 @@ Here because everything else stands on them. Tests kernels/difference.pyx and re
 """
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from twins import COMPLEXES, FLOATS, SCHEMES, SIDES, assert_same, factor_of, run_both, same_bits
+from twins import (
+    COMPLEXES,
+    FLOATS,
+    SCHEMES,
+    SIDES,
+    assert_same,
+    factor_of,
+    kernel_difference,
+    reference_difference,
+    run_both,
+    same_bits,
+)
 
 from steepest.reference.difference import (
     BACKWARD,
@@ -265,3 +278,12 @@ def test_sizes_that_cannot_be_addressed_are_refused_before_anything_is_allocated
 
 def test_the_reference_is_the_one_the_package_exports():
     assert Differences is SIDES[1][1].Differences
+
+
+def test_the_numbers_of_the_names_are_those_of_the_reference():
+    """difference.pxd repeats them, because C cannot read Python's."""
+    text = (Path(kernel_difference.__file__).parent / "difference.pxd").read_text()
+    names = re.findall(r"^    ([A-Z_]+) = (-?\d+)$", text, re.MULTILINE)
+    assert len(names) >= 16
+    for name, number in names:
+        assert getattr(reference_difference, name) == int(number), name

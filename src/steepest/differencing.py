@@ -110,6 +110,12 @@ class Run:
         """How often f was called."""
         return self.function.nfev + self.nfev_elsewhere
 
+    def value_at(self, x, f0=None):
+        """f(x), or `f0` checked as if f had returned it; learns how many numbers f gives. x must be inside the bounds."""
+        if self.settings.bounds is not None:
+            refuse_outside(x.reshape(-1), *check_bounds(self.settings.bounds, self.shape, self.dtype))
+        return self.function.value_at(x, f0)
+
     @property
     def results(self):
         """How many numbers f gives; -1 while that is not known."""

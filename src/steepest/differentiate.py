@@ -27,13 +27,13 @@ def careful_value_and_gradient(run, x, f0, out, full_output, swept=None):
     """The same with f(x), which is evaluated when the differences did not need it; before anything is written."""
     found, base = _solve_gradient(run, x, f0, full_output, swept)
     if base is None:
-        base = run.function.value_at(x)
+        base = run.value_at(x)
     return in_type_of_x(base, x.dtype)[()], deliver(found, run, _shaped_as(x), out, full_output)
 
 
 def _solve_gradient(run, x, f0, full_output, swept):
     if f0 is not None:
-        f0 = run.function.value_at(x, f0)
+        f0 = run.value_at(x, f0)
     found = run.solve(x, f0, full_output, swept)
     return found, found.base if f0 is None else f0
 
@@ -47,7 +47,7 @@ def careful_jacobian(run, x, f0, out, full_output):
     if out is not None:  # as far as it can be known before f is called
         check_out(out, (out.shape[0] if getattr(out, "ndim", 0) == 2 else run.results, x.size), x.dtype)
     if f0 is not None or run.results < 0:
-        f0 = run.function.value_at(x, f0)
+        f0 = run.value_at(x, f0)
     check_out(out, (run.results, x.size), x.dtype)
     found = run.solve(x, f0, full_output)
 
@@ -59,7 +59,7 @@ def careful_jacobian(run, x, f0, out, full_output):
 
 def careful_jvp(run, x, f0, out, full_output):
     """The directional derivative with every fallback."""
-    f0 = run.function.value_at(x, f0)
+    f0 = run.value_at(x, f0)
     check_out(out, f0.shape, x.dtype)
 
     def shape_up(array):

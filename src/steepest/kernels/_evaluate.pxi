@@ -1,0 +1,164 @@
+# Evaluate: put a point into x, call, store, restore. A part of callback.pyx.
+# Here so that the file keeps to one subject at a time; the rules stand at the top of callback.pyx.
+# Tested in tests/test_callback.py and tests/faults/.
+
+cdef inline bint intact(PythonFunction self) noexcept:
+    """Whether the view is still ours alone, and still what it was when it was lent."""
+    cdef PyObject *view = <PyObject *>self.view
+    return (steepest_only_ours(view, 1) and steepest_only_ours(<PyObject *>self.memory, 2)
+            and steepest_sealed(view, self.seal, self.extents, self.ndim))
+
+
+cdef inline PyObject *call(PythonFunction self, PyObject *x) except NULL:
+    """Call the Python function with x and the arguments that follow it; a new reference."""
+    if not self.plain:
+        PyErr_CheckSignals()
+    self.stack[1] = x
+    return self.invoke(<PyObject *>self.function, <PyObject **>(self.stack + 1), self.nargs, self.keywords)
+
+
+cdef inline object own(PyObject *new):
+    """Take over a new reference."""
+    result = <object>new
+    Py_DECREF(new)
+    return result
+
+
+cdef inline int keep(PythonFunction self, PyObject *result, void *value) except -1:
+    """Store a result and let go of it; a plain float, by far the most frequent, at once."""
+    if PyFloat_Check(result) and self.takes_float:
+        (<double *>value)[0] = PyFloat_AS_DOUBLE(result)
+        Py_DECREF(result)
+        return GOOD
+    return keep_other(self, result, value)
+
+
+cdef int keep_other(PythonFunction self, PyObject *result, void *value) except -1:
+    return self.store(own(result), value)
+
+
+cdef inline int evaluate_in_place(PythonFunction self, Py_ssize_t entry, const void *point, void *value,
+                                  Py_ssize_t stride, Py_ssize_t offset, int real_type) except -1:
+    cdef Py_ssize_t at = entry * stride
+    cdef int code
+    if entry < 0 or self.fresh:
+        self.place(self.data, entry, point)
+    else:
+        if differs(self.data + at, self.private_data + at, stride):
+            return TAMPERED
+        put(self.data + at + offset, point, real_type)
+    self.nfev += 1
+    # the result may be x itself: it is copied and let go before references are counted and x is restored
+    code = keep(self, call(self, <PyObject *>self.view), value)
+    if not intact(self):
+        self.lend()
+    elif entry >= 0:
+        restore(self.data + at, self.private_data + at, stride)
+    elif entry == LINE:
+        memcpy(self.data, self.private_data, self.nbytes)
+    return code
+
+
+cdef int evaluate_array(PythonFunction self, Py_ssize_t entry, const void *point, void *value) except -1:
+    return evaluate_in_place(self, entry, point, value, self.stride, self.offset, self.real_type)
+
+
+cdef int evaluate_float64(PythonFunction self, Py_ssize_t entry, const void *point, void *value) except -1:
+    """The same for x of float64, with the sizes known to the compiler."""
+    return evaluate_in_place(self, entry, point, value, sizeof(double), 0, cnp.NPY_DOUBLE)
+
+
+cdef int evaluate_scalar(PythonFunction self, Py_ssize_t entry, const void *point, void *value) except -1:
+    cdef long double number[2]      # room for one entry of any type
+    if entry < 0:
+        raise ValueError("a function of one number is evaluated at an entry of x")
+    memcpy(number, self.private_data + entry * self.stride, self.stride)
+    put(<char *>number + self.offset, point, self.real_type)
+    self.nfev += 1
+    x = PyArray_Scalar(number, self.dtype, None)
+    return keep(self, call(self, <PyObject *>x), value)
+
+
+cdef inline bint differs(const char *a, const char *b, Py_ssize_t stride) noexcept:
+    if stride == 8:
+        return (<const uint64_t *>a)[0] != (<const uint64_t *>b)[0]
+    return memcmp(a, b, stride) != 0
+
+
+cdef inline void restore(char *to, const char *origin, Py_ssize_t stride) noexcept:
+    if stride == 8:
+        (<uint64_t *>to)[0] = (<const uint64_t *>origin)[0]
+    else:
+        memcpy(to, origin, stride)
+
+
+cdef inline void put(char *where, const void *point, int real_type) noexcept:
+    """Write one real number, rounded to the type of x, into its part of an entry."""
+    if real_type == cnp.NPY_DOUBLE:
+        (<double *>where)[0] = (<const double *>point)[0]
+    elif real_type == cnp.NPY_FLOAT:
+        (<float *>where)[0] = <float>(<const double *>point)[0]
+    else:
+        (<long double *>where)[0] = (<const long double *>point)[0]
+
+
+cdef void copy_as_complex(char *to, const char *origin, Py_ssize_t count, Py_ssize_t part) noexcept:
+    """Copy real numbers to complex ones with imaginary part +0."""
+    cdef Py_ssize_t i
+    memset(to, 0, 2 * count * part)
+    for i in range(count):
+        memcpy(to + 2 * i * part, origin + i * part, part)
+
+
+ctypedef fused floating:
+    float
+    double
+    long double
+
+
+ctypedef fused working:
+    double
+    long double
+
+
+cdef void shift(floating *x, const floating *direction, const void *point, Py_ssize_t count, Py_ssize_t stride,
+                const void *lower, const void *upper) noexcept:
+    """x[i * stride] += point * direction[i], computed in the working type and kept inside the bounds."""
+    cdef Py_ssize_t i
+    if floating is cython.longdouble:
+        for i in range(count):
+            x[i * stride] = inside(x[i * stride] + (<const long double *>point)[0] * direction[i],
+                                   <const long double *>lower, <const long double *>upper, i)
+    else:
+        for i in range(count):
+            x[i * stride] = <floating>inside(<double>x[i * stride] + (<const double *>point)[0] * <double>direction[i],
+                                             <const double *>lower, <const double *>upper, i)
+
+
+cdef inline working inside(working number, const working *lower, const working *upper, Py_ssize_t i) noexcept:
+    if lower == NULL:
+        return number
+    if number < lower[i]:
+        return lower[i]
+    return upper[i] if number > upper[i] else number
+
+
+cdef int move_along_line(PythonFunction self, char *x, const void *point) except -1:
+    """Move every entry of x along the direction; a complex x by its parts."""
+    cdef const void *lower = NULL
+    cdef const void *upper = NULL
+    if self.direction is None:
+        raise ValueError("no direction was given")
+    if self.lower is not None:
+        lower, upper = PyArray_DATA(<void *>self.lower), PyArray_DATA(<void *>self.upper)
+    cdef const void *direction = PyArray_DATA(<void *>self.direction)
+    cdef Py_ssize_t parts = self.count * (2 if self.as_complex and not self.imaginary else 1)
+    cdef Py_ssize_t stride = 2 if self.imaginary else 1
+    x += self.offset
+    if self.real_type == cnp.NPY_DOUBLE:
+        shift(<double *>x, <const double *>direction, point, parts, stride, lower, upper)
+    elif self.real_type == cnp.NPY_FLOAT:
+        shift(<float *>x, <const float *>direction, point, parts, stride, lower, upper)
+    else:
+        shift(<long double *>x, <const long double *>direction, point, parts, stride, lower, upper)
+    return 0

@@ -1,0 +1,87 @@
+"""The command line shows the tour and says what it cannot do in one line.
+
+Here because it is the first thing that a newcomer runs. Tests __main__.py and tour.py.
+"""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from steepest import tour
+from steepest.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def shown():
+    done = subprocess.run([sys.executable, "-m", "steepest", "demo"], capture_output=True, text=True, timeout=200)
+    return done
+
+
+def test_the_tour_runs_and_ends_well(shown):
+    assert shown.returncode == 0, shown.stderr
+    assert "Kernel and reference agreed to the last bit throughout." in shown.stdout
+
+
+def test_the_tour_shows_the_textbook(shown):
+    for text in ("gradient at (3, 4) = (6, 8)", "gradient at (0, 2) = (0, 4)", "gradient at (3, 0) = (6, 0)",
+                 "( -6.11e-10,   8.15e-10)"):
+        assert text in shown.stdout
+
+
+def test_the_tour_shows_real_data(shown):
+    assert "569 patients" in shown.stdout
+    for contender in ("steepest ", "steepest's NumPy reference", "a NumPy loop by hand", "scipy, 3-point"):
+        assert shown.stdout.count(contender) >= 2
+    accuracy = [float(line.split()[-1].rstrip("%")) for line in shown.stdout.splitlines() if line.endswith("%")]
+    assert accuracy[-1] > 95
+
+
+def test_the_objective_of_the_tour_and_its_gradient_by_hand_agree():
+    data = tour.breast_cancer()
+    w = np.random.default_rng(1).normal(size=data.size)
+    assert tour.numpy_loop(data.loss, w.copy()) == pytest.approx(data.analytic_gradient(w), abs=1e-7)
+    assert data.patients == 569
+
+
+def test_a_disagreement_of_kernel_and_reference_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(tour, "textbook", lambda write: False)
+    monkeypatch.setattr(tour, "real_gradient", lambda write, data: True)
+    monkeypatch.setattr(tour, "real_descent", lambda write, data: True)
+    assert main(["demo"]) == 1
+    assert "DISAGREE" in capsys.readouterr().out
+
+
+def test_on_both_notices_one_bit():
+    answers = iter([np.array([1.0]), np.array([np.nextafter(1, 2)])])
+    assert tour.on_both(lambda: next(answers))[1] is False
+
+
+def test_a_missing_package_is_one_line_and_exit_code_2(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert main(["demo"]) == 2
+    error = capsys.readouterr().err
+    assert "pip install scikit-learn" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_info_tells_the_configuration(capsys):
+    assert main(["info"]) == 0
+    assert "compiler" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["demo", "--fast"]])
+def test_a_wrong_command_line_gives_exit_code_2(arguments, capsys):
+    assert main(arguments) == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_help_is_given(capsys):
+    assert main(["--help"]) == 0
+    assert "demo" in capsys.readouterr().out
+
+
+def test_a_sparkline_falls():
+    line = tour.sparkline(np.linspace(10, 1, 300))
+    assert (line[0], line[-1]) == ("█", "▁")
