@@ -182,9 +182,9 @@ def test_a_grad_that_reuses_or_changes_its_arrays_does_no_harm():
         ({"grad": bowl_gradient, "order": 4}, TypeError, "order: options of differences"),
         ({"colour": 4}, TypeError, "colour"),
         ({"order": 3}, ValueError, "order must be one of"),
-        ({"grad": lambda x: 2 * x[:1]}, ValueError, r"grad returned shape \(1,\)"),
+        ({"grad": lambda x: 2 * x[:1]}, ValueError, r"grad returned an array of shape \(1,\)"),
         ({"grad": lambda x: None}, TypeError, "grad returned NoneType"),
-        ({"grad": lambda x: x * 1j}, TypeError, "grad returned dtype complex"),
+        ({"grad": lambda x: x * 1j}, TypeError, "grad returned a complex value"),
         ({"schedule": lambda t: -1.0}, ValueError, r"schedule\(0\) must be at least 0"),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 from .backends import current
 from .options import as_integer, as_point, check_function
 from .prepared import Gradient
-from .reference.callback import BASE, note_evaluation, scalar_result
+from .reference.callback import BASE, array_result, lent_copy, note_evaluation, scalar_result
 
 __all__ = ["gradient_descent"]
 
@@ -156,31 +156,30 @@ class _Objective:
         """f(x) as a float; NaN when there is no f."""
         if self.f is None:
             return math.nan
-        try:
-            result = self._call(x.copy())
-        except BaseException as error:
-            note_evaluation(error, "f", self.nfev, BASE, 0.0, x.shape)
-            raise
+        return self._noted("f", self.nfev + 1, x, self._number)
+
+    def _number(self, x):
+        result = self._call(lent_copy(x))
         return float(scalar_result(result, np.dtype(np.float64), label="f", nfev=self.nfev)[0])
 
     def gradient(self, x):
         """A gradient of the shape and type of x, that nobody else holds."""
         self.njev += 1
         if self.grad is None:
+            self.differences.calls_before = self.nfev
             return np.asarray(self.differences(x))
+        return self._noted("grad", self.njev, x, self._given_gradient)
+
+    def _given_gradient(self, x):
+        return array_result(self.grad(lent_copy(x), *self.args, **self.kwargs), x.dtype, x.shape, "grad", self.njev)
+
+    def _noted(self, label, count, x, evaluate):
+        """Evaluate; an exception gets the note that names the evaluation."""
         try:
-            g = self.grad(x.copy(), *self.args, **self.kwargs)
+            return evaluate(x)
         except BaseException as error:
-            note_evaluation(error, "grad", self.njev, BASE, 0.0, x.shape)
+            note_evaluation(error, label, count, BASE, 0.0, x.shape)
             raise
-        if g is None or isinstance(g, (str, bytes)):
-            raise TypeError(f"grad returned {type(g).__name__}, expected an array of shape {x.shape}")
-        g = np.asarray(g)
-        if g.dtype.kind not in "biuf":
-            raise TypeError(f"grad returned dtype {g.dtype}, expected real numbers")
-        if g.shape != x.shape:
-            raise ValueError(f"grad returned shape {g.shape}, expected the shape of x0, {x.shape}")
-        return np.array(g, dtype=x.dtype, order="C")
 
     def finite(self, fun, g):
         """Whether a run can go on from here."""

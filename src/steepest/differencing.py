@@ -101,9 +101,9 @@ class Run:
         """f(x), which the last sweep has evaluated."""
         return self._numbers([self.differences.base])[0, 0]
 
-    def count_anew(self):
-        """Let nfev count from 0."""
-        self.function.nfev = self.nfev_elsewhere = 0
+    def count_from(self, calls):
+        """Let nfev count from a number of calls made before."""
+        self.function.nfev, self.nfev_elsewhere = calls, 0
 
     @property
     def nfev(self):
@@ -111,7 +111,7 @@ class Run:
         return self.function.nfev + self.nfev_elsewhere
 
     def value_at(self, x, f0=None):
-        """f(x), or `f0` checked as if f had returned it; learns how many numbers f gives. x must be inside the bounds."""
+        """f(x), or `f0` checked as if f had returned it, at an x inside the bounds; learns how many numbers f gives."""
         if self.settings.bounds is not None:
             refuse_outside(x.reshape(-1), *check_bounds(self.settings.bounds, self.shape, self.dtype))
         return self.function.value_at(x, f0)
@@ -166,7 +166,7 @@ class Run:
             differences.plan(origin)
             if f0 is not None and not self.each:
                 differences.set_base(f0)
-            parts = []
+            parts: list = []
             code = self._evaluate_blocks(differences, look, parts)
             if code == GOOD:
                 code = self.function.finish()
@@ -331,10 +331,11 @@ class Run:
     def _check_complex_step(self, found, x, look):
         """Compare with a central difference of the real f: abs, max and casts break a complex step silently."""
         check, actual, scale = self.central_check(x, found)
+        check.count_from(self.nfev)
         if not self.each:
             check.function.value_at(x)  # to learn how many results there are
         expected = check.solve(x, np.zeros(check.results)).value
-        self.nfev_elsewhere += check.nfev
+        self.nfev_elsewhere += check.nfev - self.nfev
         largest = look.table()[0].max(initial=0.0)
         with np.errstate(all="ignore"):
             rounding = 16 * np.finfo(self.dtype).eps * largest / abs(check.differences.step[:, None])

@@ -159,7 +159,7 @@ def as_point(x, name="x"):
         raise TypeError(f"{name} must be numeric, not of dtype {array.dtype}")
     kind = array.dtype.kind
     if kind in "biu":
-        dtype = np.dtype(np.float64)
+        dtype: np.dtype = np.dtype(np.float64)
     elif array.dtype.char == "e":
         dtype = np.dtype(np.float32)
     else:

@@ -24,6 +24,7 @@ class _Prepared:
     """
 
     _vector = False
+    calls_before = 0    # calls of f made before, for the notes on exceptions
 
     def __init__(self, f, x0, *, sparsity=None, **options):
         if hasattr(self, "_idle"):
@@ -131,6 +132,7 @@ class Gradient(_Prepared):
         ndarray or scalar
         """
         run = self._take()
+        run.function.nfev = self.calls_before
         try:
             result = np.empty(run.shape, run.dtype) if out is None else out
             swept = run.differences.gradient(run.function, x, result) if run.in_one_sweep else UNSUITED
@@ -147,12 +149,13 @@ class Gradient(_Prepared):
             return run.function.snapshot(), swept
         x = self._point(x)
         check_out(out, run.shape, run.dtype)
-        run.count_anew()
+        run.count_from(self.calls_before)
         return x, None
 
     def value_and_gradient(self, x, out=None):
         """Value and gradient at x, sharing evaluations: ``(f(x), gradient)``; parameters as for a call."""
         run = self._take()
+        run.function.nfev = self.calls_before
         try:
             result = np.empty(run.shape, run.dtype)
             usual = run.in_one_sweep and out is None
@@ -207,7 +210,7 @@ class Jacobian(_Prepared):
         x = self._point(x)
         run = self._take()
         try:
-            run.count_anew()
+            run.count_from(self.calls_before)
             return careful_jacobian(run, x, None, out, False)
         finally:
             self._idle.append(run)

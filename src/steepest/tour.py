@@ -188,7 +188,8 @@ def compare(write, f, w, exact):
     }
     times = interleaved({"f": lambda: call_often(f, w, central), **{k: v[0] for k, v in contenders.items()}})
     bare = times.pop("f") / central
-    write(f"   {f'one call of f takes {bare * 1e6:.1f} µs':<30}{'time':>9}{'calls of f':>12}{'overhead':>12}{'error':>10}")
+    title = f"one call of f takes {bare * 1e6:.1f} µs"
+    write(f"   {title:<30}{'time':>9}{'calls of f':>12}{'overhead':>12}{'error':>10}")
     for name, (function, calls) in contenders.items():
         error = abs(function() - exact).max()
         overhead = max(times[name] / calls - bare, 0) * 1e6
@@ -235,7 +236,7 @@ def real_descent(write, data):
     seconds = time.perf_counter() - began
     check = {**options, "steps": 20}
     _, agreed = on_both(lambda: gradient_descent(data.loss, start, lr=0.1, **check).history.x)
-    write(f"   {STEPS} steps with momentum 0.9, every gradient by differences: {run.nfev} calls of f in {seconds:.1f} s")
+    write(f"   {STEPS} steps with momentum 0.9, gradients by differences: {run.nfev} calls of f in {seconds:.1f} s")
     write("")
     write("      step     loss   |gradient|   right on the patients held back")
     for t in (0, 1, 3, 10, 30, 100, STEPS):

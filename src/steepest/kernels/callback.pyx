@@ -124,6 +124,13 @@ cdef Memory allocate(Py_ssize_t nbytes):
     return memory
 
 
+cdef cnp.ndarray view_of(Memory memory, int ndim, cnp.npy_intp *shape, cnp.dtype dtype):
+    """An array that stands on memory without owning it, so that it cannot be resized."""
+    cdef cnp.ndarray view = cnp.PyArray_SimpleNewFromData(ndim, shape, dtype.type_num, memory.data)
+    cnp.set_array_base(view, memory)
+    return view
+
+
 cdef class Function:
     """Base of everything that can be evaluated; see callback.pxd for the protocol."""
 
@@ -225,9 +232,9 @@ cdef class PythonFunction(Function):
         self.stack[0] = self.stack[1] = NULL
         for i in range(len(<tuple>self.arguments)):
             self.stack[2 + i] = <void *>(<tuple>self.arguments)[i]
-        self.evaluate = <evaluate_t>evaluate_array
+        self.evaluate = <evaluate_t><void *>evaluate_array
         if self.real_type == cnp.NPY_DOUBLE and not self.as_complex:
-            self.evaluate = <evaluate_t>evaluate_float64
+            self.evaluate = <evaluate_t><void *>evaluate_float64
 
     def __dealloc__(self):
         PyMem_Free(self.stack)
@@ -300,9 +307,7 @@ cdef class PythonFunction(Function):
         """Give f a new view of new memory, filled with x."""
         cdef Memory memory = allocate(self.nbytes)
         memcpy(memory.data, self.private_data, self.nbytes)
-        cdef cnp.ndarray view = cnp.PyArray_SimpleNewFromData(
-            self.ndim, <cnp.npy_intp *>self.extents, self.dtype.type_num, memory.data)
-        cnp.set_array_base(view, memory)
+        cdef cnp.ndarray view = view_of(memory, self.ndim, <cnp.npy_intp *>self.extents, self.dtype)
         steepest_seal(<PyObject *>view, self.seal)
         self.view = view
         self.memory = memory
@@ -373,16 +378,18 @@ cdef class PythonFunction(Function):
         label = self.label if f0 is None else "f0"
         if f0 is None:
             self.start(x)
-            try:
-                f0 = self.call_at_base()
-            except BaseException as error:
-                note_evaluation(error, self.label, self.nfev, BASE, 0.0, self.shape)
-                raise
         convert = vector_result if self.vector else scalar_result
-        array, eps = convert(f0, self.value_type, False, label, self.nfev)
+        try:
+            if f0 is None:
+                f0 = self.call_at_base()
+            array, eps = convert(f0, self.value_type, False, label, self.nfev)
+            if self.size >= 0:
+                self.check_size(array.size)
+        except BaseException as error:
+            if label != "f0":
+                note_evaluation(error, label, self.nfev, BASE, 0.0, self.shape)
+            raise
         self.judge(eps)
-        if self.size >= 0:
-            self.check_size(array.size)
         self.size = array.size * (2 if self.as_complex else 1)
         return array.copy()
 
@@ -398,7 +405,7 @@ cdef class ScalarFunction(PythonFunction):
                  bint vector=False, bint imaginary=False, str label="f"):
         PythonFunction.__init__(self, function, args, kwargs, shape, dtype, vector, imaginary, label)
         self.fresh = True
-        self.evaluate = <evaluate_t>evaluate_scalar
+        self.evaluate = <evaluate_t><void *>evaluate_scalar
 
 
 cdef class BatchFunction(PythonFunction):
@@ -417,8 +424,11 @@ cdef class BatchFunction(PythonFunction):
                            void *values) except -1:
         cdef Py_ssize_t k, width = self.stride if self.elementwise else self.nbytes
         cdef Py_ssize_t real = sizeof(long double) if self.wide else sizeof(double)
-        cdef cnp.ndarray rows = np.empty((count,) if self.elementwise else (count, *self.shape), self.dtype)
-        cdef char *row = <char *>PyArray_DATA(<void *>rows)
+        cdef Py_ssize_t numbers = count if self.elementwise else count * self.count
+        if width > 0 and count > PY_SSIZE_T_MAX // width:
+            raise OverflowError(f"a batch of {count} points is larger than memory can be")
+        cdef Memory memory = allocate(count * width)
+        cdef char *row = memory.data
         for k in range(count):
             if self.elementwise and entries[k] < 0:
                 raise ValueError("a function of one number is evaluated at an entry of x")
@@ -428,6 +438,9 @@ cdef class BatchFunction(PythonFunction):
             else:
                 self.place(row, entries[k], <const char *>points + k * real)
             row += width
+        rows = view_of(memory, 1, <cnp.npy_intp *>&numbers, self.dtype)
+        if not self.elementwise:
+            rows = rows.reshape((count, *self.shape))
         self.nfev += count
         result = own(call(self, <PyObject *>rows))
         cdef cnp.ndarray array

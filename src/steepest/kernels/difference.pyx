@@ -415,16 +415,11 @@ cdef class Differences:
 
     cdef int annotate(self, error, Function function, Py_ssize_t nfev) except -1:
         """Name on the exception the evaluation it came from."""
-        real = np.longdouble if self.wide else np.float64
-        if not 0 <= self.row < self.rows:
-            return 0
-        if self.column < 0 and not self.own_base:
-            note_evaluation(error, function.label, nfev, BASE, 0.0, function.shape)
-            return 0
-        cdef char *at = (self.x_ + self.row * self.real if self.column < 0
-                         else self.points_ + (self.row * self.width + self.column) * self.real)
-        point = (<long double *>at)[0] if self.wide else (<double *>at)[0]
-        note_evaluation(error, function.label, nfev, self.entries[self.row], real(point), function.shape)
+        if self.row < self.rows:
+            point = self.x[self.row] if self.column < 0 else self.points[self.row, self.column]
+            base = self.column < 0 and not self.own_base
+            note_evaluation(error, function.label, nfev, BASE if base else self.entries[self.row], point,
+                            function.shape)
         return 0
 
     # combine
@@ -491,7 +486,6 @@ cdef class Differences:
         if self.block != self.rows or self.result_size * self.real_of_x() != cnp.PyArray_ITEMSIZE(<cnp.ndarray>x):
             raise ValueError("these differences are not those of a gradient")
         self.plan_for(<cnp.ndarray>x)
-        function.nfev = 0
         function.start(<cnp.ndarray>x)
         code = self.evaluate_rows(function, 0, self.rows)
         if code == GOOD:

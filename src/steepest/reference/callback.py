@@ -50,12 +50,15 @@ def _as_array(result, dtype, label, nfev, expected):
         raise TypeError(f"{label} returned masked values in evaluation {nfev}, expected {expected}")
     if isinstance(result, numbers.Number) and not isinstance(result, (np.generic, float, complex)):
         result = float(result)  # int, bool, Fraction, Decimal; OverflowError where it is too big
-    array = np.asarray(result)
+    try:
+        array = np.asarray(result)
+    except ValueError as error:
+        raise ValueError(f"{label} returned no array in evaluation {nfev}, expected {expected}: {error}") from None
     if array.dtype.kind == "O":
         items = array.ravel().tolist()
         for item in items:
             real = hasattr(item, "__float__") or hasattr(item, "__index__")
-            if not real or isinstance(item, (str, bytes, complex, np.complexfloating)):
+            if not real or isinstance(item, (str, bytes, type, complex, np.complexfloating)):
                 _refuse(item, label, nfev, expected)
         array = np.array([float(item) for item in items], dtype=np.float64).reshape(array.shape)
     if array.dtype.kind not in "biufc":
@@ -101,6 +104,15 @@ def vector_result(result, dtype, must_be_complex=False, label="f", nfev=0):
     return np.array(array, dtype=dtype, order="C", copy=None), eps
 
 
+def array_result(result, dtype, shape, label="f", nfev=0):
+    """Take real numbers of a given shape from what a function returned: a new C-contiguous array of dtype."""
+    expected = f"an array of real numbers of shape {shape}"
+    array, _ = _as_array(result, dtype, label, nfev, expected)
+    if array.shape != shape:
+        raise ValueError(f"{label} returned an array of shape {array.shape} in evaluation {nfev}, expected {expected}")
+    return np.array(array, dtype=dtype, order="C")
+
+
 def batch_result(result, dtype, count, vector, must_be_complex=False, label="f", nfev=0):
     """Take `count` results from what a vectorised f returned: ``(array (count,) or (count, m), eps)``."""
     expected = f"an array of shape ({count}, m)" if vector else f"an array of shape ({count},)"
@@ -121,6 +133,13 @@ def batch_result(result, dtype, count, vector, must_be_complex=False, label="f",
 def working_type(dtype):
     """Return the real type in which points and values are held: longdouble for longdouble x, else float64."""
     return np.dtype(np.longdouble if dtype.char in "gG" else np.float64)
+
+
+def lent_copy(x):
+    """Copy x for f to do with as it likes: an array that owns no memory, so that not even resize can free any."""
+    if x.size == 0:
+        return x.copy()
+    return np.frombuffer(bytearray(x.tobytes()), dtype=x.dtype).reshape(x.shape)
 
 
 class PythonFunction:
@@ -182,7 +201,7 @@ class PythonFunction:
 
     def point(self, entry, point):
         """Return x with one entry (or, along the line, every entry) moved."""
-        x = self.x.copy()
+        x = lent_copy(self.x)
         if entry == LINE:
             self._move_along(x, point)
         elif entry != BASE:
@@ -229,17 +248,19 @@ class PythonFunction:
         label = self.label if f0 is None else "f0"
         if f0 is None:
             self.begin(x)
-            try:
-                f0 = self.call(self.x.reshape(self.shape).copy())
-            except BaseException as error:
-                note_evaluation(error, self.label, self.nfev, BASE, 0.0, self.shape)
-                raise
         convert = vector_result if self.vector else scalar_result
-        array, eps = convert(f0, self.value_type, False, label, self.nfev)
+        try:
+            if f0 is None:
+                f0 = self.call(self.point(BASE, 0.0).reshape(self.shape))
+            array, eps = convert(f0, self.value_type, False, label, self.nfev)
+            if self.size >= 0:
+                self._check_size(array.size)
+        except BaseException as error:
+            if label != "f0":
+                note_evaluation(error, label, self.nfev, BASE, 0.0, self.shape)
+            raise
         self.coarsest = max(self.coarsest, eps)
         size = array.size * (2 if self.as_complex else 1)
-        if self.size >= 0:
-            self._check_size(array.size)
         self.size = size
         return array
 
@@ -269,7 +290,7 @@ class BatchFunction(PythonFunction):
                          for e, p in zip(entries, points, strict=True)])
         shape = (count,) if self.elementwise else (count, *self.shape)
         self.nfev += count
-        result = self.function(rows.reshape(shape), *self.args, **self.kwargs)
+        result = self.function(lent_copy(rows).reshape(shape), *self.args, **self.kwargs)
         array, eps = batch_result(
             result, self.value_type, count, self.vector, self.imaginary, self.label, self.nfev
         )

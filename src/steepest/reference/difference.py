@@ -393,7 +393,6 @@ class Differences:
         if not (self._suits(x, function.shape) and self._suits(out, function.shape) and out.flags.writeable):
             return UNSUITED
         self.plan(x)
-        function.nfev = 0
         function.begin(x)
         code = self.evaluate(function)
         if code == GOOD:
