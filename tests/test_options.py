@@ -191,7 +191,8 @@ def test_points_of_many_kinds_are_taken_once():
     assert as_point(fickle).shape == (1,)
     assert fickle.looks == 1
     for x in ([1, 2], (1.0, 2), np.array([1, 2], ">f8"), np.array([1.0, 0, 2, 0])[::2],
-              np.array([1.0, 2]).view(Subclass), np.ma.masked_array([1.0, 2.0], [False, False]), [Fraction(1), Fraction(2)],
+              np.array([1.0, 2]).view(Subclass), np.ma.masked_array([1.0, 2.0], [False, False]),
+              [Fraction(1), Fraction(2)],
               np.array([1, 2], object)):
         point = as_point(x)
         assert type(point) is np.ndarray

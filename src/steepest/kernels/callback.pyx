@@ -106,6 +106,7 @@ cdef extern from "numpy/arrayobject.h":
 cdef int AS_COMPLEX = cnp.NPY_CFLOAT - cnp.NPY_FLOAT     # from a real type number to its complex one
 
 
+@cython.freelist(8)
 cdef class Memory:
     """Bytes that a view of x stands on: no buffer interface, no resize, freed when the last view is gone."""
 
@@ -131,6 +132,7 @@ cdef cnp.ndarray view_of(Memory memory, int ndim, cnp.npy_intp *shape, cnp.dtype
     return view
 
 
+@cython.freelist(8)
 cdef class Function:
     """Base of everything that can be evaluated; see callback.pxd for the protocol."""
 

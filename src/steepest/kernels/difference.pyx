@@ -27,6 +27,7 @@ cnp.import_array()
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
+    bint PyCallable_Check(object) noexcept
 
 cdef extern from *:
     """
@@ -43,9 +44,6 @@ cdef extern from *:
 cdef extern from "numpy/arrayobject.h":
     void *PyArray_DATA(cnp.ndarray) noexcept
 
-cdef extern from "numpy/arrayobject.h":
-    object PyArray_NewLikeArray(cnp.ndarray prototype, cnp.NPY_ORDER order, void *dtype, int subok)
-
 cdef double RESOLUTION = twin.RESOLUTION
 cdef double DOUBLE_FACTOR = step_factor(DBL_EPSILON, CENTRAL, 2)
 cdef int AS_COMPLEX = cnp.NPY_CFLOAT - cnp.NPY_FLOAT
@@ -60,7 +58,7 @@ ctypedef fused floating:
     long double
 
 
-def is_point(x):
+cpdef bint is_point(x) noexcept:
     """Whether x can be used as it is: a C-contiguous, aligned, native array of a floating or complex type."""
     cdef int kind
     if not (cnp.PyArray_CheckExact(x) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>x)):
@@ -69,6 +67,7 @@ def is_point(x):
     return cnp.NPY_FLOAT <= kind <= cnp.NPY_CLONGDOUBLE
 
 
+@cython.freelist(8)
 cdef class Differences:
     """The differences of one function at one point: the rule for the steps, and the memory.
 
@@ -560,7 +559,7 @@ cdef class Differences:
 
 def central_gradient(f, x, out):
     """The gradient with every option at its default; see the reference."""
-    if not is_point(x):
+    if not (is_point(x) and PyCallable_Check(f)):
         return UNSUITED, None, None
     cdef cnp.dtype dtype = cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(<cnp.ndarray>x))
     cdef PythonFunction function = PythonFunction.__new__(PythonFunction)
@@ -571,7 +570,7 @@ def central_gradient(f, x, out):
                        DOUBLE_FACTOR if function.eps == DBL_EPSILON else step_factor(function.eps, CENTRAL, 2),
                        function.size, rows, None, None, None, None, False, 1, False)
     if out is None:
-        out = PyArray_NewLikeArray(<cnp.ndarray>x, cnp.NPY_CORDER, NULL, 0)
+        out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(<cnp.ndarray>x), cnp.PyArray_DIMS(<cnp.ndarray>x), dtype.type_num)
     cdef int code = differences.gradient(function, x, out)
     return out if code == DONE else (code, function, differences)
 

@@ -414,9 +414,9 @@ def central_gradient(f, x, out):
     """The gradient with every option at its default, as fast as can be.
 
     Returns the gradient; or ``(code, function, differences)``, what `Differences.gradient` said and what it was said
-    of, to go on with; or ``(UNSUITED, None, None)`` when x must be converted first.
+    of, to go on with; or ``(UNSUITED, None, None)`` when f or x must be looked at first.
     """
-    if not is_point(x):
+    if not (is_point(x) and callable(f)):
         return UNSUITED, None, None
     function = PythonFunction(f, (), None, x.shape, x.dtype)
     differences = Differences(x.size, x.dtype, CENTRAL, 2, step_factor(function.eps, CENTRAL, 2), function.size)
