@@ -153,7 +153,8 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
     >>> sd.gradient(lambda x: x[0] ** 2 + x[1] ** 2, [3.0, 4.0])
     array([6., 8.])
     """
-    made = swept = None
+    made: list | None = None
+    swept = None
     if (  # every option at its default: the quick road
         method == "central" and order is None and step is None and rel_step is None and x_scale is None
         and bounds is None and f0 is None and noise is None and args is _NO_ARGUMENTS and kwargs is None
@@ -168,11 +169,11 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
         settings = check_options(
             method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers
         )
-    if swept is None or swept == UNSUITED:
+    if made is not None and swept != UNSUITED:
+        x = made[0].snapshot()
+    else:
         check_function(f)
         x, made, swept = as_point(x), None, None
-    else:
-        x = made[0].snapshot()
     check_out(out, x.shape, x.dtype)
     return careful_gradient(Run(f, settings, x.shape, x.dtype, made=made), x, f0, out, full_output, swept)
 

@@ -205,7 +205,7 @@ def call_often(f, x, count):
 
 def interleaved(contenders):
     """Median seconds of each contender, taken in turn."""
-    rounds = {name: [] for name in contenders}
+    rounds: dict[str, list] = {name: [] for name in contenders}
     collecting = gc.isenabled()
     gc.disable()
     try:

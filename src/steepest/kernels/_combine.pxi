@@ -2,7 +2,8 @@
 # Here so that the file keeps to one subject at a time; the formulas stand in reference/difference.py.
 # Tested in tests/test_difference.py.
 
-cdef Py_ssize_t combine_regular(const double *values, const double *points, double *result, Py_ssize_t count) noexcept nogil:
+cdef Py_ssize_t combine_regular(const double *values, const double *points, double *result,
+                                Py_ssize_t count) noexcept nogil:
     """Second-order central differences of a scalar; the weight is 1. Returns how many are not finite."""
     cdef Py_ssize_t i, good = 0
     for i in range(count):
@@ -51,11 +52,12 @@ cdef void mark_overflow(Differences self, Py_ssize_t first, Py_ssize_t last, con
     """Where all values are finite but their difference is not, no other step is to be tried."""
     cdef const working *values = <const working *>self.values_
     cdef const working *base = <const working *>self.base_
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, own
     for i in range(last - first):
+        own = i if self.own_base else 0
         if (not finite(result + i * self.result_size, self.result_size)
                 and finite(values + i * self.width * self.size, self.count_of(first + i) * self.size)
-                and (not self.needs_base(first + i) or finite(base + (i if self.own_base else 0) * self.size, self.size))):
+                and (not self.needs_base(first + i) or finite(base + own * self.size, self.size))):
             self.statuses[first + i] = NONFINITE
 
 

@@ -54,9 +54,24 @@ cdef inline int evaluate_in_place(PythonFunction self, Py_ssize_t entry, const v
         self.lend()
     elif entry >= 0:
         restore(self.data + at, self.private_data + at, stride)
+        if not self.fresh and tampered(self, entry, stride):
+            return TAMPERED
     elif entry == LINE:
         memcpy(self.data, self.private_data, self.nbytes)
     return code
+
+
+cdef inline bint tampered(PythonFunction self, Py_ssize_t entry, Py_ssize_t stride) noexcept:
+    """Whether f has written elsewhere in x: everywhere looked at after the first call, next door after each.
+
+    A function that undoes in every second call what it wrote in the first (x *= -1) is seen by neither the comparison
+    before an entry is perturbed nor the one at the end.
+    """
+    if self.unseen:
+        self.unseen = False
+        return memcmp(self.data, self.private_data, self.nbytes) != 0
+    cdef Py_ssize_t next_door = (entry + 1) * stride if entry + 1 < self.count else 0
+    return differs(self.data + next_door, self.private_data + next_door, stride)
 
 
 cdef int evaluate_array(PythonFunction self, Py_ssize_t entry, const void *point, void *value) except -1:

@@ -21,7 +21,8 @@ cdef bint plan_regular(const double *x, Py_ssize_t count, double floor, double r
     return inside == count
 
 
-cdef bint load(const floating *source, Py_ssize_t count, Py_ssize_t parts, working *x, working *magnitude) noexcept nogil:
+cdef bint load(const floating *source, Py_ssize_t count, Py_ssize_t parts, working *x,
+               working *magnitude) noexcept nogil:
     """Take the real parts, and the larger part's size, of real or complex numbers."""
     cdef Py_ssize_t i
     cdef working re, im, sum = 0.0

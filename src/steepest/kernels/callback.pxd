@@ -33,6 +33,7 @@ cdef class Function:
     cdef evaluate_t evaluate
     cdef readonly bint native       # evaluate may run without the GIL
     cdef bint started               # x is there
+    cdef bint unseen                # what f does to x has not been looked at yet
     cdef readonly bint batch        # evaluates many points in one call, by evaluate_rows
     cdef readonly bint wide         # points and values are long double
     cdef readonly bint vector       # results are one-dimensional arrays, not single numbers

@@ -7,8 +7,9 @@ How a Python function sees x. It gets a view of scratch memory that only steepes
 memory, so it cannot be resized. One entry is perturbed, the function called, the entry restored. What the function
 may do to that view, and the answer:
 
-- write into it: each entry is compared with a private copy before it is perturbed, and the whole vector at the end;
-  a difference means that everything is evaluated again, with a fresh copy for every call;
+- write into it: each entry is compared with a private copy before it is perturbed, its neighbour after the call, and
+  the whole vector after the first call and at the end; a difference means that everything is evaluated again, with a
+  fresh copy for every call;
 - keep it (or a slice, a memoryview, its base): the reference counts say so, and the next call gets new memory, so
   that what was kept never changes;
 - change its shape, dtype, strides or flags: these are never read again, and the view is replaced;
@@ -282,7 +283,7 @@ cdef class PythonFunction(Function):
             self.lend()
         else:
             memcpy(self.data, self.private_data, self.nbytes)
-        self.started = True
+        self.started = self.unseen = True
         return 0
 
     cdef int close(self) except -1:

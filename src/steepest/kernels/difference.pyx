@@ -371,7 +371,8 @@ cdef class Differences:
         return 1 if kind == ROW_COMPLEX else 0
 
     cdef inline bint needs_base(self, Py_ssize_t row) noexcept:
-        return self.with_base or self.kinds[row] == ROW_ONE_SIDED or (self.n % 2 == 0 and self.kinds[row] == ROW_CENTRAL)
+        cdef int kind = self.kinds[row]
+        return self.with_base or kind == ROW_ONE_SIDED or (self.n % 2 == 0 and kind == ROW_CENTRAL)
 
     cdef int batch(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
         """All points of the rows in one call of f."""
