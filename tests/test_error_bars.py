@@ -40,6 +40,13 @@ def test_bars_of_float32_are_wider():
     assert np.mean(abs(single.value - np.cos(x)) <= 10 * single.error) >= 0.95
 
 
+def test_bars_of_functions_that_compute_in_float32_are_wide_whatever_the_step():
+    for options in ({}, {"step": 1e-3}):
+        full = sd.gradient(lambda x: np.float32(np.exp(np.float32(x[0]))), [1.0], full_output=True, **options)
+        assert abs(full.value[0] - np.e) <= 10 * full.error[0]
+        assert full.error[0] > 1e-6
+
+
 @pytest.mark.parametrize("kinked", [abs, lambda t: max(t, 0.0), lambda t: abs(t) + t**2, lambda t: 3 * min(t, 0)])
 def test_a_kink_at_the_point_is_unresolved(kinked):
     full = sd.derivative(kinked, 0.0, full_output=True)

@@ -2,7 +2,7 @@
 
 Here so that gradient, Jacobian, directional and ordinary derivatives share one answer to everything that can go wrong
 between the points and the result; the loops themselves are in kernels/difference.pyx and reference/difference.py.
-Tested in tests/test_differencing.py and tests/faults/.
+Tested in tests/test_differentiate.py and tests/faults/.
 """
 
 import warnings
@@ -203,7 +203,7 @@ class Run:
         code, differences = swept, self.differences
         look = None
         if full or self.settings.method == COMPLEX:
-            look = Bars(self.settings, np.finfo(self.dtype).eps, self.function.as_complex)
+            look = Bars(self.settings, self.dtype, self.function)
         if code == CARE:
             value = self._numbers([differences.result])
         else:
@@ -303,7 +303,6 @@ class Run:
     def _bar(self, found, x, f0, rows, bend):
         """Fill in the error bars of some rows, and doubt what they show: difference again with half the step."""
         value, status = found.value, found.status
-        eps = np.finfo(self.dtype).eps
         step = abs(found.step).min(axis=1)
         one_sided = found.one_sided
         order = order_of(self.settings.method, self.settings.order, one_sided, self.settings.n)
@@ -317,7 +316,7 @@ class Run:
             rows = np.flatnonzero(group & usable)
             if rows.size == 0:
                 continue
-            second = Bars(self.settings, eps, self.function.as_complex)
+            second = Bars(self.settings, self.dtype, self.function)
             _, half = self.again(rows, step[rows] / 2, method, x, f0, second)
             if half is None:
                 continue
@@ -463,7 +462,8 @@ def in_type_of_x(array, dtype):
         return array
     if array.dtype.kind == "c" and dtype.kind != "c":
         array = array.real  # f(x) of a complex step
-    return array.astype(dtype if array.dtype.kind == "c" else np.dtype(dtype.char.lower()))
+    with np.errstate(all="ignore"):
+        return array.astype(dtype if array.dtype.kind == "c" else np.dtype(dtype.char.lower()))
 
 
 def deliver(found, run, shape_up, out, full_output):

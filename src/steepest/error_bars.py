@@ -23,15 +23,15 @@ class Bars:
     f to its precision can do to the difference.
     """
 
-    def __init__(self, settings, eps, as_complex):
-        self.settings, self.eps, self.as_complex = settings, eps, as_complex
+    def __init__(self, settings, dtype, function):
+        self.settings, self.function, self.eps = settings, function, np.finfo(dtype).eps
         self.blocks = []
 
     def __call__(self, differences, first, last):
         count = last - first
         kind, h = differences.kind[first:last], abs(differences.step[first:last])
         values, base = differences.values[:count], differences.base[: max(1, count)]
-        if self.as_complex:
+        if self.function.as_complex:
             values, base = (np.hypot(part[..., ::2], part[..., 1::2]) for part in (values, base))
         width = np.array([2 * differences.reach, differences.one_sided, 0, 1])[kind]
         used = np.arange(values.shape[1])[None, :, None] < width[:, None, None]
@@ -44,7 +44,8 @@ class Bars:
                 pair = values[central]
                 bend[central] = abs((pair[:, 0] - v0) + (pair[:, 1] - v0)) / h[central, None]
             power = h[:, None] ** self.settings.n
-            rounding = self._amplification(differences)[kind][:, None] * self.eps * largest / power
+            eps = max(self.eps, self.function.coarsest)
+            rounding = self._amplification(differences)[kind][:, None] * eps * largest / power
         self.blocks.append((largest, bend, np.where(power > 0, rounding, 0)))
 
     def _amplification(self, differences):
