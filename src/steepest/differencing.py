@@ -14,7 +14,18 @@ from .error_bars import Bars, bars_of, order_of
 from .errors import DifferenceWarning, Status
 from .options import Settings, as_like, check_bounds, step_rule
 from .reference.callback import COARSE, GOOD, LINE, TAMPERED, working_type
-from .reference.difference import BACKWARD, CARE, CENTRAL, COMPLEX, FORWARD, RESOLUTION, ROW_ONE_SIDED, refuse_outside
+from .reference.difference import (
+    BACKWARD,
+    CARE,
+    CENTRAL,
+    COMPLEX,
+    FORWARD,
+    RESOLUTION,
+    ROW_ONE_SIDED,
+    UNRESOLVED,
+    UNSUITED,
+    refuse_outside,
+)
 from .results import Derivative, describe
 
 # Numbers held at a time in a block of a Jacobian, or of points for a vectorised f: half a megabyte of float64.
@@ -64,6 +75,7 @@ class Run:
         if imaginary and dtype.kind == "c":
             raise ValueError("method='complex' needs a real x; take method='central' for a complex one")
         self.nfev_elsewhere = 0
+        self.in_one_sweep = False   # whether Differences.gradient does the whole work when nothing is unusual
         if made is not None:
             self.function, self.differences = made
             self.bounds = (None, None)
@@ -78,8 +90,6 @@ class Run:
             self.function = kernels.PythonFunction(*arguments)
         self.bounds = check_bounds(settings.bounds, shape, dtype) if settings.bounds is not None else (None, None)
         self.choose_steps()
-        # whether Differences.gradient does the whole work when nothing is unusual
-        self.in_one_sweep = False
         if not vector and not imaginary:
             self.in_one_sweep = self.prepare().block == self.rows
 
@@ -90,6 +100,14 @@ class Run:
         self.factor, self.rule = step_rule(settings, self.shape, self.dtype, self.function.eps)
         if settings.step is not None or settings.rel_step is not None:
             self.function.eps = np.inf  # the steps are the caller's: no precision of f changes them
+
+    def sweep_at_once(self, x, out):
+        """Try the quick way to a gradient: ``(what Differences.gradient says, where the gradient is)``."""
+        if not self.in_one_sweep:
+            return UNSUITED, out
+        if out is None:
+            out = np.empty(self.shape, self.dtype)
+        return self.differences.gradient(self.function, x, out), out
 
     def prepare(self):
         """Return the differences for all rows, made once."""
@@ -468,8 +486,10 @@ def in_type_of_x(array, dtype):
 
 def deliver(found, run, shape_up, out, full_output):
     """Warn, write to `out`, and give the caller what was asked for; `shape_up` gives arrays their shape."""
-    unresolved = (found.status >= Status.UNRESOLVED).any()
-    message = describe(shape_up(found.status)) + (f"; {found.doubt}" if found.doubt else "")
+    unresolved = bool((found.status >= UNRESOLVED).any())
+    message = ""
+    if unresolved or full_output:
+        message = describe(shape_up(found.status)) + (f"; {found.doubt}" if found.doubt else "")
     if unresolved and not full_output:
         warnings.warn(message, DifferenceWarning, stacklevel=4)
     value = shape_up(found.value)

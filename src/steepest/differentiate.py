@@ -10,7 +10,7 @@ import numpy as np
 from .backends import current
 from .differencing import LineRun, Run, deliver, in_type_of_x
 from .options import as_point, check_function, check_options, check_out
-from .reference.difference import UNSUITED
+from .reference.difference import DONE, UNSUITED
 
 __all__ = ["derivative", "gradient", "jacobian", "jvp", "value_and_gradient"]
 
@@ -175,7 +175,14 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
         check_function(f)
         x, made, swept = as_point(x), None, None
     check_out(out, x.shape, x.dtype)
-    return careful_gradient(Run(f, settings, x.shape, x.dtype, made=made), x, f0, out, full_output, swept)
+    run = Run(f, settings, x.shape, x.dtype, made=made)
+    if made is None and f0 is None and not full_output:
+        swept, result = run.sweep_at_once(x, out)
+        if swept == DONE:
+            return result if result is out or x.shape else result[()]
+        if swept == UNSUITED:
+            swept = None
+    return careful_gradient(run, x, f0, out, full_output, swept)
 
 
 def value_and_gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,

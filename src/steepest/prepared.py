@@ -134,8 +134,7 @@ class Gradient(_Prepared):
         run = self._take()
         run.function.nfev = self.calls_before
         try:
-            result = np.empty(run.shape, run.dtype) if out is None else out
-            swept = run.differences.gradient(run.function, x, result) if run.in_one_sweep else UNSUITED
+            swept, result = run.sweep_at_once(x, out)
             if swept == DONE:
                 return result if out is not None or run.shape else result[()]
             x, swept = self._carefully(run, x, out, swept)
@@ -157,9 +156,7 @@ class Gradient(_Prepared):
         run = self._take()
         run.function.nfev = self.calls_before
         try:
-            result = np.empty(run.shape, run.dtype)
-            usual = run.in_one_sweep and out is None
-            swept = run.differences.gradient(run.function, x, result) if usual else UNSUITED
+            swept, result = run.sweep_at_once(x, None) if out is None else (UNSUITED, None)
             if swept == DONE:
                 value = run.base() if run.differences.has_base else run.function.value_at(run.function.snapshot())
                 return in_type_of_x(value, run.dtype)[()], result if run.shape else result[()]
