@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from .backends import current
-from .options import as_integer, as_point, check_function
+from .options import as_integer, as_point, check_arguments, check_function
 from .prepared import Gradient
 from .reference.callback import BASE, array_result, lent_copy, note_evaluation, scalar_result
 
@@ -137,8 +137,7 @@ class _Objective:
 
     def __init__(self, f, grad, x0, args, kwargs, differences):
         self.f, self.grad = f, grad
-        self.args = args if isinstance(args, tuple) else (args,)
-        self.kwargs = kwargs or {}
+        self.args, self.kwargs = check_arguments(args, kwargs)
         self.nfev = self.njev = 0
         if grad is None:
             self.differences = Gradient(self._call, x0, **differences)

@@ -12,7 +12,7 @@ import numpy as np
 from .backends import current
 from .error_bars import Bars, bars_of, order_of
 from .errors import DifferenceWarning, Status
-from .options import Settings, as_like, check_bounds, step_rule
+from .options import Settings, as_like, check_bounds, check_out, step_rule
 from .reference.callback import COARSE, GOOD, LINE, TAMPERED, working_type
 from .reference.difference import (
     BACKWARD,
@@ -496,6 +496,7 @@ def deliver(found, run, shape_up, out, full_output):
     if out is None:
         value = value[()]
     else:
+        check_out(out, value.shape, value.dtype)  # again: f may have changed it
         out[...] = value
         value = out
     if not full_output:

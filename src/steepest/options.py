@@ -94,16 +94,20 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
         if x_scale == "auto":
             raise later("x_scale='auto'")
         raise ValueError(f"x_scale must be a positive number or an array, not {x_scale!r}")
-    if kwargs is not None and not isinstance(kwargs, dict):
-        raise TypeError(f"kwargs must be a dict, not {type(kwargs).__name__}")
-    if not isinstance(args, tuple):
-        args = (args,)
+    args, kwargs = check_arguments(args, kwargs)
     if not isinstance(vectorized, (bool, np.bool_)):
         raise TypeError(f"vectorized must be True or False, not {vectorized!r}")
     step, rel_step, x_scale = (_snapshot(value) for value in (step, rel_step, x_scale))
     return Settings(
-        code, order, n, step, rel_step, x_scale, _pair(bounds), args, dict(kwargs or {}), bool(vectorized)
+        code, order, n, step, rel_step, x_scale, _pair(bounds), args, kwargs, bool(vectorized)
     )
+
+
+def check_arguments(args, kwargs):
+    """What f takes after x: a tuple and a dict of its own."""
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise TypeError(f"kwargs must be a dict, not {type(kwargs).__name__}")
+    return args if isinstance(args, tuple) else (args,), dict(kwargs or {})
 
 
 def _snapshot(value):
@@ -176,8 +180,8 @@ def _numbers_of(array, name):
     numbers = np.empty(len(items))
     for i, item in enumerate(items):
         try:
-            if isinstance(item, (str, bytes)):
-                raise TypeError("text is not a number")
+            if isinstance(item, (str, bytes, np.complexfloating)):
+                raise TypeError("not a real number")
             numbers[i] = float(item)
         except (TypeError, ValueError) as error:
             index = ", ".join(str(int(k)) for k in np.unravel_index(i, array.shape))

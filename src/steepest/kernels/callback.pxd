@@ -26,7 +26,8 @@ cdef enum:
 
 
 cdef class Memory:
-    cdef char *data
+    cdef char *data                 # on a boundary of 64 bytes, as vectorised code likes it
+    cdef char *block
 
 
 cdef class Function:
@@ -41,7 +42,8 @@ cdef class Function:
     cdef readonly Py_ssize_t count    # entries of x
     cdef readonly Py_ssize_t size   # real numbers in one result; -1 while not known
     cdef readonly str label         # what f is called in messages
-    cdef readonly object shape      # of x, for messages
+    cdef int ndim                   # of x
+    cdef Py_ssize_t *extents        # the shape of x and, in C order, its strides
     cdef readonly double coarsest   # the lowest precision seen in a result since begin
     cdef public double eps          # the precision that the steps were chosen for
     cdef public bint fresh          # give f a fresh copy of x in every call
@@ -57,7 +59,7 @@ cdef class PythonFunction(Function):
     cdef readonly object function
     cdef object arguments           # what follows x, kept alive
     cdef tuple names                # the names of keyword arguments, or None
-    cdef void **stack               # [spare, x, *args, *keyword values], as vectorcall wants it
+    cdef void **stack               # [spare, x, *args, *keyword values], as vectorcall wants it; private_data behind
     cdef vectorcallfunc invoke
     cdef size_t nargs
     cdef PyObject *keywords
@@ -73,17 +75,15 @@ cdef class PythonFunction(Function):
     cdef Memory memory              # x as f sees it
     cdef cnp.ndarray view
     cdef char *data
-    cdef int ndim
-    cdef uint64_t seal[8]           # what the view was when it was lent, and its shape and strides
-    cdef Py_ssize_t *extents
+    cdef uint64_t seal[8]           # what the view was when it was lent
     cdef Py_ssize_t short_extents[2]
     cdef cnp.ndarray direction, lower, upper
 
-    cdef int set_up(self, function, tuple args, kwargs, tuple shape, cnp.dtype dtype, bint vector, bint imaginary,
-                    str label) except -1
+    cdef int set_up(self, function, tuple args, kwargs, int ndim, const Py_ssize_t *shape, cnp.dtype dtype,
+                    bint vector, bint imaginary, str label) except -1
     cdef int lend(self) except -1
     cdef int place(self, char *x, Py_ssize_t entry, const void *point) except -1
     cdef int store(self, object result, void *value) except -1
     cdef int judge(self, double eps) except -1
-    cdef int take_shape(self, tuple shape) except -1
+    cdef int take_shape(self, int ndim, const Py_ssize_t *shape) except -1
     cdef object call_at_base(self)

@@ -104,6 +104,9 @@ cdef extern from "numpy/arrayobject.h":
     object PyArray_Scalar(void *data, cnp.dtype descr, object base)
     void *PyArray_DATA(void *) noexcept
 
+cdef enum:
+    ALIGNMENT = 64
+
 cdef int AS_COMPLEX = cnp.NPY_CFLOAT - cnp.NPY_FLOAT     # from a real type number to its complex one
 
 
@@ -112,17 +115,20 @@ cdef class Memory:
     """Bytes that a view of x stands on: no buffer interface, no resize, freed when the last view is gone."""
 
     def __cinit__(self):
-        self.data = NULL
+        self.block = NULL
 
     def __dealloc__(self):
-        PyMem_Free(self.data)
+        PyMem_Free(self.block)
 
 
 cdef Memory allocate(Py_ssize_t nbytes):
     cdef Memory memory = Memory.__new__(Memory)
-    memory.data = <char *>PyMem_Malloc(nbytes if nbytes > 0 else 1)
-    if memory.data == NULL:
+    if nbytes > PY_SSIZE_T_MAX - ALIGNMENT:
         raise MemoryError(f"no memory for {nbytes} bytes of x")
+    memory.block = <char *>PyMem_Malloc(nbytes + ALIGNMENT)
+    if memory.block == NULL:
+        raise MemoryError(f"no memory for {nbytes} bytes of x")
+    memory.data = memory.block + (ALIGNMENT - <size_t>memory.block % ALIGNMENT) % ALIGNMENT
     return memory
 
 
@@ -140,6 +146,12 @@ cdef class Function:
     def __cinit__(self):
         self.size = -1
         self.coarsest = 0.0
+
+    @property
+    def shape(self):
+        """Shape of x."""
+        cdef Py_ssize_t i
+        return tuple([self.extents[i] for i in range(self.ndim)])
 
     cdef int start(self, cnp.ndarray x) except -1:
         """Take x for a run: an array that is C-contiguous, aligned, native, and of the declared type and size."""
@@ -185,15 +197,20 @@ cdef class PythonFunction(Function):
 
     def __cinit__(self):
         self.stack = NULL
-        self.private_data = NULL
         self.extents = self.short_extents
 
     def __init__(self, function, tuple args, kwargs, tuple shape, cnp.dtype dtype,
                  bint vector=False, bint imaginary=False, str label="f"):
-        self.set_up(function, args, kwargs, shape, dtype, vector, imaginary, label)
+        cdef Py_ssize_t extents[64]
+        cdef Py_ssize_t i
+        if len(shape) > 64:
+            raise ValueError(f"x must have at most 64 dimensions, not {len(shape)}")
+        for i in range(len(shape)):
+            extents[i] = shape[i]
+        self.set_up(function, args, kwargs, <int>len(shape), extents, dtype, vector, imaginary, label)
 
-    cdef int set_up(self, function, tuple args, kwargs, tuple shape, cnp.dtype dtype, bint vector, bint imaginary,
-                    str label) except -1:
+    cdef int set_up(self, function, tuple args, kwargs, int ndim, const Py_ssize_t *shape, cnp.dtype dtype,
+                    bint vector, bint imaginary, str label) except -1:
         cdef Py_ssize_t i
         if self.stack != NULL:
             raise TypeError("a prepared function is made once")
@@ -217,7 +234,7 @@ cdef class PythonFunction(Function):
         self.dtype = cnp.PyArray_DescrFromType(dtype.type_num + (AS_COMPLEX if imaginary else 0))
         self.stride = self.dtype.itemsize
         self.offset = self.stride // 2 if imaginary else 0
-        self.take_shape(shape)
+        self.take_shape(ndim, shape)
 
         self.names = None
         self.arguments = args
@@ -229,9 +246,13 @@ cdef class PythonFunction(Function):
         self.invoke = PyVectorcall_Function(<PyObject *>function)
         if self.invoke == NULL:
             self.invoke = PyObject_Vectorcall
-        self.stack = <void **>PyMem_Malloc((2 + len(<tuple>self.arguments)) * sizeof(void *))
+        cdef Py_ssize_t slots = 2 + len(<tuple>self.arguments)
+        if self.nbytes > PY_SSIZE_T_MAX - slots * <Py_ssize_t>sizeof(void *):
+            raise OverflowError(f"x of shape {self.shape} is larger than memory can be")
+        self.stack = <void **>PyMem_Malloc(slots * sizeof(void *) + self.nbytes)
         if self.stack == NULL:
-            raise MemoryError()
+            raise MemoryError(f"no memory for {self.nbytes} bytes of x")
+        self.private_data = <char *>(self.stack + slots)
         self.stack[0] = self.stack[1] = NULL
         for i in range(len(<tuple>self.arguments)):
             self.stack[2 + i] = <void *>(<tuple>self.arguments)[i]
@@ -241,27 +262,25 @@ cdef class PythonFunction(Function):
 
     def __dealloc__(self):
         PyMem_Free(self.stack)
-        PyMem_Free(self.private_data)
         if self.extents != self.short_extents:
             PyMem_Free(self.extents)
 
-    cdef int take_shape(self, tuple shape) except -1:
+    cdef int take_shape(self, int ndim, const Py_ssize_t *shape) except -1:
         cdef Py_ssize_t i, step = self.stride
-        self.shape = shape
-        self.ndim = <int>len(shape)
-        if self.ndim > 1:
-            self.extents = <Py_ssize_t *>PyMem_Malloc(2 * self.ndim * sizeof(Py_ssize_t))
+        self.ndim = ndim
+        if ndim > 1:
+            self.extents = <Py_ssize_t *>PyMem_Malloc(2 * ndim * sizeof(Py_ssize_t))
             if self.extents == NULL:
                 self.extents = self.short_extents
                 raise MemoryError()
         self.count = 1
-        for i in range(self.ndim - 1, -1, -1):
+        for i in range(ndim - 1, -1, -1):
             self.extents[i] = shape[i]
-            self.extents[self.ndim + i] = step
-            if self.extents[i] < 0 or (self.extents[i] != 0 and step > PY_SSIZE_T_MAX // self.extents[i]):
-                raise OverflowError(f"x of shape {shape} is larger than memory can be")
-            step *= self.extents[i]
-            self.count *= self.extents[i]
+            self.extents[ndim + i] = step
+            if shape[i] < 0 or (shape[i] != 0 and step > PY_SSIZE_T_MAX // shape[i]):
+                raise OverflowError("x of this shape is larger than memory can be")
+            step *= shape[i]
+            self.count *= shape[i]
         self.nbytes = self.count * self.stride
         return 0
 
@@ -271,10 +290,6 @@ cdef class PythonFunction(Function):
             raise ValueError("x does not suit this function")
         self.direction = None
         self.coarsest = 0.0
-        if self.private_data == NULL:
-            self.private_data = <char *>PyMem_Malloc(self.nbytes if self.nbytes > 0 else 1)
-            if self.private_data == NULL:
-                raise MemoryError(f"no memory for {self.nbytes} bytes of x")
         if self.imaginary:
             copy_as_complex(self.private_data, <const char *>PyArray_DATA(<void *>x), self.count, self.stride // 2)
         else:

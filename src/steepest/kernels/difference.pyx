@@ -20,7 +20,7 @@ import numpy as np
 
 from steepest.errors import BusyError
 from steepest.reference.callback import note_evaluation
-from steepest.reference.difference import refuse_nonfinite, refuse_outside, shape_of_scheme, step_factor, weights
+from steepest.reference.difference import refuse_mode, refuse_nonfinite, refuse_outside, shape_of_scheme, step_factor, weights
 from steepest.reference import difference as twin
 
 cnp.import_array()
@@ -40,6 +40,19 @@ cdef extern from *:
     }
     """
     double steepest_single(double x) noexcept nogil
+
+cdef extern from *:
+    """
+    /* Rounding and the treatment of subnormals, in which our own arithmetic is done. */
+    #if defined(__SSE2__) || defined(_M_X64)
+    #include <xmmintrin.h>
+    static inline int steepest_mode(void) { return _mm_getcsr() & 0xE040; }
+    #else
+    #include <fenv.h>
+    static inline int steepest_mode(void) { return fegetround(); }
+    #endif
+    """
+    int steepest_mode() noexcept nogil
 
 cdef extern from "numpy/arrayobject.h":
     void *PyArray_DATA(cnp.ndarray) noexcept
@@ -302,10 +315,12 @@ cdef class Differences:
         self.running = True
         self.row, self.column = first, 0
         cdef Py_ssize_t before = function.nfev
+        cdef int code, mode = steepest_mode()
         try:
-            if function.batch:
-                return self.batch(function, first, last)
-            return self.sweep(function, first, last)
+            code = self.batch(function, first, last) if function.batch else self.sweep(function, first, last)
+            if steepest_mode() != mode:
+                refuse_mode(function.label)
+            return code
         except BaseException as error:
             self.annotate(error, function, before + 1 if function.batch else function.nfev)
             raise
@@ -477,8 +492,7 @@ cdef class Differences:
 
     cpdef int gradient(self, Function function, x, out) except? -100:
         """Difference a scalar function at `x` and write the gradient to `out`; see the reference."""
-        if not (self.suits(x, function.shape) and self.suits(out, function.shape)
-                and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
+        if not (self.suits(x, function) and self.suits(out, function) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
             return UNSUITED
         if self.running:
             raise BusyError("these differences are being evaluated by another call")
@@ -494,17 +508,19 @@ cdef class Differences:
             return code
         if self.combine_block(0, self.rows) or self.unresolved:
             return CARE
+        if not (self.suits(out, function) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
+            raise ValueError("out was changed while f ran")
         self.write(<cnp.ndarray>out)
         return DONE
 
-    cdef inline bint suits(self, array, tuple shape) except -1:
-        cdef Py_ssize_t i
+    cdef inline bint suits(self, array, Function function) noexcept:
+        cdef int i
         if not (cnp.PyArray_CheckExact(array) and cnp.PyArray_TYPE(<cnp.ndarray>array) == self.type_num
                 and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>array) and cnp.PyArray_SIZE(<cnp.ndarray>array) == self.rows
-                and cnp.PyArray_NDIM(<cnp.ndarray>array) == len(shape)):
+                and cnp.PyArray_NDIM(<cnp.ndarray>array) == function.ndim):
             return False
-        for i in range(len(shape)):
-            if cnp.PyArray_DIM(<cnp.ndarray>array, i) != <Py_ssize_t>shape[i]:
+        for i in range(function.ndim):
+            if cnp.PyArray_DIM(<cnp.ndarray>array, i) != function.extents[i]:
                 return False
         return True
 
@@ -564,7 +580,8 @@ def central_gradient(f, x, out):
         return UNSUITED, None, None
     cdef cnp.dtype dtype = cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(<cnp.ndarray>x))
     cdef PythonFunction function = PythonFunction.__new__(PythonFunction)
-    function.set_up(f, (), None, (<object>x).shape, dtype, False, False, "f")
+    function.set_up(f, (), None, cnp.PyArray_NDIM(<cnp.ndarray>x), <Py_ssize_t *>cnp.PyArray_DIMS(<cnp.ndarray>x), dtype,
+                    False, False, "f")
     cdef Differences differences = Differences.__new__(Differences)
     cdef Py_ssize_t rows = cnp.PyArray_SIZE(<cnp.ndarray>x)
     differences.set_up(rows, dtype, CENTRAL, 2,

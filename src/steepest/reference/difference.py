@@ -127,6 +127,17 @@ def refuse_outside(x, lower, upper):
         raise ValueError(f"x must lie within bounds, but x[{i}] is {x[i]}, outside [{lower[i]}, {upper[i]}]")
 
 
+def refuse_mode(label):
+    """Raise the error for an f that left another floating-point mode behind."""
+    raise RuntimeError(f"{label} changed the floating-point mode (rounding, or the treatment of subnormals)")
+
+
+def floating_point_mode():
+    """What rounding and the treatment of subnormals do to three sums."""
+    one, half_unit, tiny = np.float64(1.0), np.float64(2.0**-54), np.float64(2.0**-1060)
+    return bool(one + half_unit > one), bool(-one - half_unit < -one), bool(tiny * one > 0)
+
+
 class Differences:
     """The differences of one function at one point: the rule for the steps, and the memory.
 
@@ -268,9 +279,14 @@ class Differences:
 
     def evaluate(self, function, first=0, last=None):
         """Evaluate f at the points of rows first..last; GOOD, or why everything must be evaluated again."""
-        last = self.rows if last is None else last
-        if function.batch:
-            return self._evaluate_batch(function, first, last)
+        mode = floating_point_mode()
+        evaluate = self._evaluate_batch if function.batch else self._evaluate_one_by_one
+        code = evaluate(function, first, self.rows if last is None else last)
+        if floating_point_mode() != mode:
+            refuse_mode(function.label)
+        return code
+
+    def _evaluate_one_by_one(self, function, first, last):
         counts, based = self.counts(), self.needs_base()
         for row in range(first, last):
             points = [(self.values[row - first, k], self.points[row, k]) for k in range(counts[row])]
@@ -401,6 +417,8 @@ class Differences:
             return code
         if self.combine() or (self.status == UNRESOLVED).any():
             return CARE
+        if not (self._suits(out, function.shape) and out.flags.writeable):
+            raise ValueError("out was changed while f ran")
         self.commit(out)
         return DONE
 
