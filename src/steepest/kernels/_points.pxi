@@ -2,6 +2,19 @@
 # Here so that the file keeps to one subject at a time; the rules stand in reference/difference.py.
 # Tested in tests/test_difference.py.
 
+cdef extern from *:
+    """
+    /* Round to float and back. Volatile, because gcc 12 at -O2 drops both conversions where two such results are stored
+       side by side (its basic-block vectoriser takes the pair for a copy); tests/test_difference.py would notice. */
+    static inline double steepest_single(double x)
+    {
+        volatile float single = (float)x;
+        return single;
+    }
+    """
+    double steepest_single(double x) noexcept nogil
+
+
 cdef bint plan_regular(const double *x, Py_ssize_t count, double floor, double relative, double *step,
                        double *points) noexcept nogil:
     """Second-order central differences without bounds, where no step is lost and no point overflows.
@@ -74,7 +87,8 @@ cdef int plan_rows(Differences self, working *x) except -1:
     cdef const working *upper = <const working *>self.upper_
     cdef working *steps = <working *>self.step_
     cdef working *points = <working *>self.points_
-    cdef working eps, largest, low, high, h, size, least, reach = self.reach
+    cdef working eps, largest, low, high, h, size, least
+    cdef working reach = self.reach if self.method == CENTRAL else self.one_sided
     cdef Py_ssize_t row, k, at
     cdef bint single = self.real_type == cnp.NPY_FLOAT
     cdef int kind
@@ -108,6 +122,15 @@ cdef int plan_rows(Differences self, working *x) except -1:
             for k in range(2, self.reach + 1):
                 points[2 * k - 2] = rounded(x[row] + k * h, single)
                 points[2 * k - 1] = rounded(x[row] - k * h, single)
+        elif (self.method != CENTRAL and h >= least * size and rounded(x[row] + h, single) != x[row] and low != high
+                and (x[row] + reach * h <= high if self.method == FORWARD else x[row] - reach * h >= low)):
+            # nearly always, to one side
+            kind = ROW_ONE_SIDED
+            self.statuses[row] = RESOLVED
+            if self.method == BACKWARD:
+                h = -h
+            for k in range(1, self.one_sided + 1):
+                points[k - 1] = rounded(x[row] + k * h, single)
         else:
             kind = fit(self, row, x[row], size, &h, low, high, least)
             place(self, kind, x[row], h, low, high, points)

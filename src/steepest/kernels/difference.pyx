@@ -31,18 +31,6 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
-    /* Round to float and back. Volatile, because gcc 12 at -O2 drops both conversions where two such results are stored
-       side by side (its basic-block vectoriser takes the pair for a copy); tests/test_difference.py would notice. */
-    static inline double steepest_single(double x)
-    {
-        volatile float single = (float)x;
-        return single;
-    }
-    """
-    double steepest_single(double x) noexcept nogil
-
-cdef extern from *:
-    """
     /* Rounding and the treatment of subnormals, in which our own arithmetic is done. */
     #if defined(__SSE2__) || defined(_M_X64)
     #include <xmmintrin.h>
@@ -350,7 +338,7 @@ cdef class Differences:
                     point += real
                     value += value_bytes
                 continue
-            if self.needs_base(row):
+            if (self.own_base or not self.has_base) and self.needs_base(row):
                 code = self.evaluate_base(function, row, row - first)
                 if code != GOOD:
                     return code
@@ -372,8 +360,6 @@ cdef class Differences:
         if self.own_base:
             return function.evaluate(<void *>function, self.entries[row], self.x_ + row * self.real,
                                      self.base_ + at * self.size * self.real)
-        if self.has_base:
-            return GOOD
         self.has_base = True
         return function.evaluate(<void *>function, BASE, NULL, self.base_)
 
