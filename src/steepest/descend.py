@@ -15,6 +15,7 @@ from .reference.callback import BASE, array_result, lent_copy, note_evaluation, 
 
 __all__ = ["gradient_descent"]
 
+_FLOAT = np.dtype(np.float64)
 _MESSAGES = {
     0: "all steps were made",
     1: "all steps were made, but f went from {start:.6g} to {end:.6g}, the wrong way: try a smaller learning rate",
@@ -123,6 +124,8 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
             status = 2
         if status == 2:
             x, fun, g = before
+            if trace is None and nit > 0:
+                fun = objective.value(x)
             break
         nit += 1
         if trace is not None:
@@ -132,53 +135,60 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
     return _result(objective, trace, x, start, fun, g, nit, status)
 
 
+class _Counted:
+    """A function of the caller's with its arguments; its calls are counted, and its exceptions say which it was."""
+
+    def __init__(self, function, label, args, kwargs):
+        self.function, self.label, self.args, self.kwargs, self.calls = function, label, args, kwargs, 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return self.function(x, *self.args, **self.kwargs)
+
+    def at(self, x, convert):
+        """Evaluate at a copy of x; ``convert(result, label, call)`` takes what came."""
+        try:
+            return convert(self(lent_copy(x)), self.label, self.calls)
+        except BaseException as error:
+            note_evaluation(error, self.label, self.calls, BASE, 0.0, x.shape)
+            raise
+
+
 class _Objective:
-    """f and its gradient at copies of a point, counted."""
+    """f and its gradient: given, or by differences of f."""
 
     def __init__(self, f, grad, x0, args, kwargs, differences):
-        self.f, self.grad = f, grad
-        self.args, self.kwargs = check_arguments(args, kwargs)
-        self.nfev = self.njev = 0
+        args, kwargs = check_arguments(args, kwargs)
+        self.f = None if f is None else _Counted(f, "f", args, kwargs)
+        self.grad = self.differences = None
+        self.njev = 0
         if grad is None:
-            self.differences = Gradient(self._call, x0, **differences)
+            self.differences = Gradient(self.f, x0, **differences)
             return
         check_function(grad, "grad")
+        self.grad = _Counted(grad, "grad", args, kwargs)
         if differences:
             names = ", ".join(sorted(differences))
             raise TypeError(f"{names}: options of differences have no use when grad is given")
 
-    def _call(self, x):
-        self.nfev += 1
-        return self.f(x, *self.args, **self.kwargs)
+    @property
+    def nfev(self):
+        """How often f was called, by differences too."""
+        return 0 if self.f is None else self.f.calls
 
     def value(self, x):
         """f(x) as a float; NaN when there is no f."""
         if self.f is None:
             return math.nan
-        return self._noted("f", self.nfev + 1, x, self._number)
-
-    def _number(self, x):
-        result = self._call(lent_copy(x))
-        return float(scalar_result(result, np.dtype(np.float64), label="f", nfev=self.nfev)[0])
+        return float(self.f.at(x, lambda result, label, call: scalar_result(result, _FLOAT, label=label, nfev=call)[0]))
 
     def gradient(self, x):
         """A gradient of the shape and type of x, that nobody else holds."""
         self.njev += 1
-        if self.grad is None:
+        if self.differences is not None:
             self.differences.calls_before = self.nfev
             return np.asarray(self.differences(x))
-        return self._noted("grad", self.njev, x, self._given_gradient)
-
-    def _given_gradient(self, x):
-        return array_result(self.grad(lent_copy(x), *self.args, **self.kwargs), x.dtype, x.shape, "grad", self.njev)
-
-    def _noted(self, label, count, x, evaluate):
-        """Evaluate; an exception gets the note that names the evaluation."""
-        try:
-            return evaluate(x)
-        except BaseException as error:
-            note_evaluation(error, label, count, BASE, 0.0, x.shape)
-            raise
+        return self.grad.at(x, lambda result, label, call: array_result(result, x.dtype, x.shape, label, call))
 
     def finite(self, fun, g):
         """Whether a run can go on from here."""

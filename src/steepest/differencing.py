@@ -32,6 +32,8 @@ from .results import Derivative, describe
 BLOCK = 2**16
 # A complex step must agree with a central difference in one direction to this share.
 AGREEMENT = 1e-3
+# A row that was not finite at first is looked at no further when the bar of its error is this share of its value.
+SATISFIED = 1e-6
 COMPLEX_DOUBT = "the complex step disagrees with a central difference: f is not analytic (abs, max, a cast?)"
 
 
@@ -46,8 +48,9 @@ class Found:
         self.step = np.repeat(step[:, None], columns, axis=1)
         self.status = np.repeat(status[:, None], columns, axis=1)
         self.one_sided = np.zeros(1, bool) if differences is None else differences.kind == ROW_ONE_SIDED
+        self.mended = np.zeros(len(value), bool)
         self.base = None    # f(x), when it was evaluated
-        self.error = None
+        self.error = np.full(value.shape, np.inf)
         self.doubt = ""
 
 
@@ -239,6 +242,7 @@ class Run:
         if not self.each and differences.has_base:
             base = self._numbers([differences.base])[0]
             found.base = base[0] if not self.vector else base
+            f0 = found.base
         if not np.isfinite(value).all():
             self._mend(found, x, f0)
         if self.settings.method == COMPLEX and differences.rows:
@@ -248,14 +252,19 @@ class Run:
         return found
 
     def _fill_error(self, found, x, f0, look):
-        """The error bars of all rows."""
-        found.error = np.where(found.status == Status.FIXED, 0.0, np.inf)
+        """The error bars of all rows that have none yet."""
+        value, status = found.value, found.status
         if self.settings.method == COMPLEX:
-            found.error = np.where(np.isfinite(found.value), np.finfo(self.dtype).eps * abs(found.value), np.inf)
+            found.error = np.where(np.isfinite(value), np.finfo(self.dtype).eps * abs(value), np.inf)
         elif self.rows:
+            rows = np.flatnonzero(~found.mended & (abs(found.step).min(axis=1) > 0))
             _, bend, _ = look.table()
-            bend = np.where(np.isfinite(bend), bend, 0)
-            self._bar(found, x, f0, np.arange(self.rows), bend)
+            error, state = self._bars(
+                value[rows], status[rows], found.step[rows, 0], found.one_sided[rows], rows, x, f0,
+                np.where(np.isfinite(bend), bend, 0)[rows],
+            )
+            found.error[rows], status[rows] = error, state
+        found.error = np.where(status == Status.FIXED, 0.0, found.error)
 
     def _refine(self):
         """F computes in less precision than the steps were chosen for: choose them again."""
@@ -273,38 +282,45 @@ class Run:
         return differences, self.sweep(differences, x, rows, f0, look)[1]
 
     def _mend(self, found, x, f0):
-        """Look again at rows that are not finite: with shorter steps first, then to one side."""
+        """Look again at rows that are not finite: with shorter steps first, then to one side.
+
+        What has the least error bar is kept; a row is done when the bar of its error is a millionth of its value.
+        """
         value, status, step = found.value, found.status, found.step
-        broken = np.flatnonzero(~np.isfinite(value).all(axis=1))
-        if self.settings.method != COMPLEX and self._base_is_good(x, f0, found):
+        hopeless = status == Status.NONFINITE   # all values were finite, and their difference is not
+        found.mended = ~np.isfinite(value).all(axis=1)
+        wanting = ~np.isfinite(value) & ~hopeless
+        if self.settings.method != COMPLEX and self._base_is_good(x, f0):
             for method, steps in self._attempts(abs(step[:, 0]), abs(self.origin(x))):
-                rows = np.flatnonzero((~np.isfinite(value) & (status != Status.NONFINITE)).any(axis=1) & (steps > 0))
+                rows = np.flatnonzero(wanting.any(axis=1) & (steps > 0))
                 if rows.size == 0:
                     continue
                 differences, other = self.again(rows, steps[rows], method, x, f0)
                 if other is None:
                     continue
-                better = np.isfinite(other) & ~np.isfinite(value[rows])
-                state = differences.status[:, None]
+                state = np.repeat(differences.status[:, None], value.shape[1], axis=1)
                 if method != self.settings.method:
-                    state = np.where(state == Status.RESOLVED, Status.ONE_SIDED, state)
-                value[rows] = np.where(better, other, value[rows])
-                step[rows] = np.where(better, differences.step[:, None], step[rows])
-                status[rows] = np.where(better, state, status[rows])
-                found.one_sided[rows] = np.where(better.any(axis=1), method != CENTRAL, found.one_sided[rows])
-            found.error = np.full(value.shape, np.inf)
-            self._bar(found, x, f0, broken, None)
+                    state[state == Status.RESOLVED] = Status.ONE_SIDED
+                one_sided = differences.kind == ROW_ONE_SIDED
+                error, state = self._bars(other, state, differences.step, one_sided, rows, x, f0)
+                better = wanting[rows] & np.isfinite(other)
+                better &= (error < found.error[rows]) | ~np.isfinite(value[rows])
+                steps = differences.step[:, None]
+                for kept, new in ((value, other), (status, state), (step, steps), (found.error, error)):
+                    kept[rows] = np.where(better, new, kept[rows])
+                found.one_sided[rows] = np.where(better.any(axis=1), one_sided, found.one_sided[rows])
+                with np.errstate(all="ignore"):
+                    wanting[rows] &= ~(np.isfinite(value[rows]) & (found.error[rows] <= SATISFIED * abs(value[rows])))
         bad = ~np.isfinite(value)
         value[bad] = np.nan
         status[bad] = Status.NONFINITE
+        found.error[bad] = np.inf
 
-    def _base_is_good(self, x, f0, found):
+    def _base_is_good(self, x, f0):
         """Whether f is finite at x itself: otherwise no step can help."""
         if self.each:
             return True
-        if f0 is None:
-            f0 = self.function.value_at(x) if found.base is None else found.base
-        return np.isfinite(f0).any()
+        return np.isfinite(self.function.value_at(x) if f0 is None else f0).any()
 
     def _attempts(self, step, size):
         """``(method, steps)`` in the order in which they are tried; 0 for a row that does not try it."""
@@ -318,32 +334,32 @@ class Run:
             for side in (BACKWARD, FORWARD) if method == BACKWARD else (FORWARD, BACKWARD):
                 yield side, length
 
-    def _bar(self, found, x, f0, rows, bend):
-        """Fill in the error bars of some rows, and doubt what they show: difference again with half the step."""
-        value, status = found.value, found.status
-        step = abs(found.step).min(axis=1)
-        one_sided = found.one_sided
+    def _bars(self, value, status, step, one_sided, rows, x, f0, bend=None):
+        """Error bars of some rows, and their statuses in the light of them: difference again with half the step."""
+        error = np.full(value.shape, np.inf)
+        status = status.copy()
         order = order_of(self.settings.method, self.settings.order, one_sided, self.settings.n)
-        usable = np.zeros(len(value), bool)
-        usable[rows] = np.isfinite(value[rows]).any(axis=1) & (step[rows] > 0)
+        usable = np.isfinite(value).any(axis=1) & (step != 0)
         for method, group in (
             (CENTRAL, ~one_sided),
-            (FORWARD, one_sided & (found.step[:, 0] > 0)),
-            (BACKWARD, one_sided & (found.step[:, 0] < 0)),
+            (FORWARD, one_sided & (step > 0)),
+            (BACKWARD, one_sided & (step < 0)),
         ):
-            rows = np.flatnonzero(group & usable)
-            if rows.size == 0:
+            some = np.flatnonzero(group & usable)
+            if some.size == 0:
                 continue
             second = Bars(self.settings, self.dtype, self.function)
-            _, half = self.again(rows, step[rows] / 2, method, x, f0, second)
+            _, half = self.again(rows[some], abs(step[some]) / 2, method, x, f0, second)
             if half is None:
                 continue
-            state = status[rows]
             _, half_bend, rounding = second.table()
-            rounding = rounding / 2.0**self.settings.n
-            first_bend = np.zeros_like(half_bend) if bend is None else bend[rows]
-            found.error[rows] = bars_of(value[rows], state, half, rounding, first_bend, half_bend, order[rows])
-            status[rows] = state
+            first_bend = np.zeros_like(half_bend) if bend is None else bend[some]
+            state = status[some]
+            error[some] = bars_of(
+                value[some], state, half, rounding / 2.0**self.settings.n, first_bend, half_bend, order[some]
+            )
+            status[some] = state
+        return error, status
 
     def _check_complex_step(self, found, x, look):
         """Compare with a central difference of the real f: abs, max and casts break a complex step silently."""
@@ -371,7 +387,7 @@ class Run:
         direction = np.maximum(abs(x), 1) * ((1 + turn * 0.6180339887 % 1) * (-1.0) ** turn).reshape(x.shape)
         direction[(found.status == Status.FIXED).any(axis=1).reshape(x.shape)] = 0
         direction = np.ascontiguousarray(direction, self.dtype)
-        check = LineRun(self.f, settings, direction, self.vector)
+        check = LineRun(self.f, settings, direction)
         flat = direction.reshape(1, -1)
         return check, flat @ found.value, abs(flat) @ abs(found.value)
 
@@ -381,17 +397,17 @@ class LineRun(Run):
 
     Parameters
     ----------
-    f, settings, vector
-        As for `Run`; an absolute step is a step in t.
+    f, settings
+        As for `Run`; an absolute step is a step in t. One number of f is a vector of one.
     v : array
         The direction, of the shape and type of x.
     """
 
     rows = 1
 
-    def __init__(self, f, settings, v, vector=False):
-        self.v, self.x = v, None
-        super().__init__(f, settings, v.shape, v.dtype, vector)
+    def __init__(self, f, settings, v):
+        self.v, self.x, self.lost = v, None, False
+        super().__init__(f, settings, v.shape, v.dtype, vector=True)
         self.box = self.bounds
 
     def solve(self, x, f0=None, full=False, swept=None):
@@ -406,7 +422,10 @@ class LineRun(Run):
             if self.bounds[0] == self.bounds[1]:
                 return self._nowhere(f0, np.nan, Status.UNRESOLVED)
         self.choose_steps()
-        return super().solve(x, f0, full)
+        found = super().solve(x, f0, full)
+        if self.lost:
+            found.status[found.status < Status.UNRESOLVED] = Status.UNRESOLVED
+        return found
 
     def _nowhere(self, f0, value, status):
         """The derivative along a direction of length 0, or one that leaves the bounds both ways."""
@@ -424,8 +443,10 @@ class LineRun(Run):
         vector is the step of its entry.
         """
         super().choose_steps()
-        if self.x is None or self.settings.step is not None:
+        if self.x is None:
             return
+        if self.settings.step is not None:
+            return self._notice_lost_step()
         settings, real = self.settings, working_type(self.dtype)
         scale = 1.0 if settings.x_scale is None else as_like(settings.x_scale, self.shape, self.dtype, "x_scale")
         size_x, size_v = (_norm(abs(part.reshape(-1)) / scale) for part in (self.x, self.v))
@@ -435,6 +456,20 @@ class LineRun(Run):
             floor = 0.0 if size_x > 0 else self.factor / factor
         step = np.array([factor * max(floor, size_x) / size_v], real)
         self.rule = (step, np.zeros(1, real), step)
+        self._notice_lost_step()
+
+    def _notice_lost_step(self):
+        """Lengthen a step that does not move x, as for one entry, and remember one that moves it too little."""
+        moved = self.v.reshape(-1) != 0
+        x, v = abs(self.x.reshape(-1)[moved]), abs(self.v.reshape(-1)[moved])
+        step = self.rule[0]
+        with np.errstate(all="ignore"):
+            least = (np.finfo(self.dtype).eps * x / v).min()
+            unit = (np.spacing(x.astype(self.dtype.char.lower())) / v).max()
+        self.lost = self.settings.method != COMPLEX and bool(step[0] < RESOLUTION * least)
+        if self.lost and step[0] < unit:
+            step = np.full(1, unit, step.dtype)
+            self.rule = (step, np.zeros(1, step.dtype), step)
 
     def _limits(self, x, v):
         """How far t can go down and up inside the bounds."""
@@ -448,7 +483,7 @@ class LineRun(Run):
     def begin(self, x):
         """Hand x and the direction to the function."""
         self.function.begin(x)
-        self.function.along(self.v, *self.box)
+        self.function.along(self.v, *(self.box if self.settings.method != COMPLEX else ()))
 
     def origin(self, x):
         """Return the 0 at which t starts."""
@@ -460,7 +495,7 @@ class LineRun(Run):
 
     def central_check(self, x, found):
         """A central difference of the real f in the same direction."""
-        return LineRun(self.f, central_of(self.settings), self.v, self.vector), found.value, abs(found.value)
+        return LineRun(self.f, central_of(self.settings), self.v), found.value, abs(found.value)
 
 
 def _norm(u):

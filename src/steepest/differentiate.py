@@ -321,7 +321,7 @@ def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_sc
         raise ValueError("step and rel_step must be numbers for a directional derivative")
     if out is not None:  # as far as it can be known before f is called
         check_out(out, getattr(out, "shape", ()), x.dtype)
-    run = LineRun(f, settings, np.ascontiguousarray(v, x.dtype).reshape(x.shape), vector=True)
+    run = LineRun(f, settings, np.ascontiguousarray(v, x.dtype).reshape(x.shape))
     return careful_jvp(run, x, f0, out, full_output)
 
 

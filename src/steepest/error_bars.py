@@ -32,7 +32,8 @@ class Bars:
         kind, h = differences.kind[first:last], abs(differences.step[first:last])
         values, base = differences.values[:count], differences.base[: max(1, count)]
         if self.function.as_complex:
-            values, base = (np.hypot(part[..., ::2], part[..., 1::2]) for part in (values, base))
+            with np.errstate(all="ignore"):
+                values, base = (np.hypot(part[..., ::2], part[..., 1::2]) for part in (values, base))
         width = np.array([2 * differences.reach, differences.one_sided, 0, 1])[kind]
         used = np.arange(values.shape[1])[None, :, None] < width[:, None, None]
         with np.errstate(all="ignore"):

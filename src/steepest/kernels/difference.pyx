@@ -172,6 +172,7 @@ cdef class Differences:
             at += counts[i] * self.real
         if self.type_num == self.real_type:
             self.magnitude_ = self.x_
+        memset(self.base_, 0, counts[5] * self.real)
         self.entries = <Py_ssize_t *>at
         self.kinds = <signed char *>(at + self.rows * sizeof(Py_ssize_t))
         self.statuses = self.kinds + self.rows
@@ -373,7 +374,7 @@ cdef class Differences:
 
     cdef inline bint needs_base(self, Py_ssize_t row) noexcept:
         cdef int kind = self.kinds[row]
-        return self.with_base or kind == ROW_ONE_SIDED or (self.n % 2 == 0 and kind == ROW_CENTRAL)
+        return (self.with_base and kind != ROW_FIXED) or kind == ROW_ONE_SIDED or (self.n % 2 == 0 and kind == ROW_CENTRAL)
 
     cdef int batch(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
         """All points of the rows in one call of f."""

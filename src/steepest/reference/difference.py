@@ -269,7 +269,7 @@ class Differences:
     def needs_base(self):
         """Return which rows use f at x itself."""
         if self.with_base:
-            return np.ones(self.rows, bool)
+            return self.kind != ROW_FIXED
         return (self.kind == ROW_ONE_SIDED) | ((self.kind == ROW_CENTRAL) & (self.n % 2 == 0))
 
     def set_base(self, value):
