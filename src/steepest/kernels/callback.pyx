@@ -90,6 +90,8 @@ cdef extern from *:
         if (changed)
             return 0;
         const npy_intp *shape = PyArray_DIMS((PyArrayObject *)view), *strides = PyArray_STRIDES((PyArrayObject *)view);
+        if (ndim == 0)
+            return 1;
         if (ndim == 1)
             return shape[0] == extents[0] && strides[0] == extents[1];
         return memcmp(shape, extents, ndim * sizeof(npy_intp)) == 0

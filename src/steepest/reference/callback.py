@@ -9,6 +9,7 @@ import numbers
 
 import numpy as np
 
+_DOUBLE_EPS = float(np.finfo(np.float64).eps)
 BASE = -1
 LINE = -2
 GOOD, TAMPERED, COARSE = 0, 1, 2
@@ -82,6 +83,8 @@ def _check_complex(array, required, label, nfev):
 
 def scalar_result(result, dtype, must_be_complex=False, label="f", nfev=0):
     """Take one number from what f returned: ``(0-d array of dtype, eps of what came)``."""
+    if isinstance(result, float) and not must_be_complex:  # by far the most frequent
+        return np.array(result, dtype), _DOUBLE_EPS
     expected = "one number" if dtype.kind == "c" else "one real number"
     array, eps = _as_array(result, dtype, label, nfev, expected)
     if array.size != 1:
