@@ -181,6 +181,23 @@ def test_an_object_goes_on_after_an_exception():
         assert g(x) == pytest.approx([6, 8])
 
 
+def test_a_jacobian_that_failed_at_first_has_learned_nothing():
+    results = [np.zeros(0), np.zeros(3)]
+
+    def f(x):
+        result = results.pop(0) if results else np.array([x[0], x[1], x[0] * x[1]])
+        if result.size < 3:
+            raise ZeroDivisionError
+        return result
+
+    J = sd.Jacobian(lambda x: f(x)[:1] if results else f(x), np.zeros(2))
+    with pytest.raises(ZeroDivisionError):
+        J(np.ones(2))
+    with pytest.raises(ValueError, match="before"):
+        J(np.ones(2))
+    assert J(np.ones(2)).shape == (3, 2)
+
+
 def test_the_backend_in_force_is_used():
     g = sd.Gradient(rosen, np.zeros(2))
     x = np.array([0.3, 0.4])

@@ -406,7 +406,8 @@ class LineRun(Run):
     rows = 1
 
     def __init__(self, f, settings, v):
-        self.v, self.x, self.lost = v, None, False
+        self.v, self.lost = v, False
+        self.x: np.ndarray = None
         super().__init__(f, settings, v.shape, v.dtype, vector=True)
         self.box = self.bounds
 

@@ -208,8 +208,12 @@ class Jacobian(_Prepared):
         """Jacobian at x, shape (m, n); `out` takes it when given."""
         x = self._point(x)
         run = self._take()
+        learned = run.results >= 0
         try:
             run.count_from(self.calls_before)
-            return careful_jacobian(run, x, None, out, False)
+            result = careful_jacobian(run, x, None, out, False)
+            learned = True
+            return result
         finally:
-            self._idle.append(run)
+            if learned:  # how long results are; a run that failed before it knew is forgotten
+                self._idle.append(run)

@@ -50,7 +50,8 @@ def _as_array(result, dtype, label, nfev, expected):
     if isinstance(result, np.ma.MaskedArray) and np.ma.is_masked(result):
         raise TypeError(f"{label} returned masked values in evaluation {nfev}, expected {expected}")
     if isinstance(result, numbers.Number) and not isinstance(result, (np.generic, float, complex)):
-        result = float(result)  # int, bool, Fraction, Decimal; OverflowError where it is too big
+        # int, bool, Fraction, Decimal; OverflowError where it is too big
+        result = float(result)  # type: ignore[arg-type]
     try:
         array = np.asarray(result)
     except ValueError as error:
