@@ -77,11 +77,10 @@ class Run:
         imaginary = settings.method == COMPLEX
         if imaginary and dtype.kind == "c":
             raise ValueError("method='complex' needs a real x; take method='central' for a complex one")
-        self.nfev_elsewhere = 0
+        self.bounds: tuple[np.ndarray, np.ndarray] = check_bounds(settings.bounds, shape, dtype)
         self.in_one_sweep = False   # whether Differences.gradient does the whole work when nothing is unusual
         if made is not None:
             self.function, self.differences = made
-            self.bounds = (None, None)
             self.factor, self.rule = step_rule(settings, shape, dtype, self.function.eps)
             return
         arguments = (f, settings.args, settings.kwargs, shape, dtype, vector, imaginary)
@@ -91,7 +90,6 @@ class Run:
             self.function = kernels.ScalarFunction(*arguments)
         else:
             self.function = kernels.PythonFunction(*arguments)
-        self.bounds = check_bounds(settings.bounds, shape, dtype) if settings.bounds is not None else (None, None)
         self.choose_steps()
         if not vector and not imaginary:
             self.in_one_sweep = self.prepare().block == self.rows
@@ -124,12 +122,12 @@ class Run:
 
     def count_from(self, calls):
         """Let nfev count from a number of calls made before."""
-        self.function.nfev, self.nfev_elsewhere = calls, 0
+        self.function.nfev = calls
 
     @property
     def nfev(self):
         """How often f was called."""
-        return self.function.nfev + self.nfev_elsewhere
+        return self.function.nfev
 
     def value_at(self, x, f0=None):
         """f(x), or `f0` checked as if f had returned it, at an x inside the bounds; learns how many numbers f gives."""
@@ -368,7 +366,7 @@ class Run:
         if not self.each:
             check.function.value_at(x)  # to learn how many results there are
         expected = check.solve(x, np.zeros(check.results)).value
-        self.nfev_elsewhere += check.nfev - self.nfev
+        self.count_from(check.nfev)
         largest = look.table()[0].max(initial=0.0)
         with np.errstate(all="ignore"):
             rounding = 16 * np.finfo(self.dtype).eps * largest / abs(check.differences.step[:, None])

@@ -69,8 +69,8 @@ class _Prepared:
     def _point(self, x):
         """X in the shape and type that were prepared for."""
         x = as_point(x)
-        if self._vector:
-            x = as_vector(x)
+        if self._vector and x.ndim == 0:
+            x = x.reshape(1)
         if x.shape != self._x0.shape:
             raise ValueError(f"x must have the shape prepared for, {self._x0.shape}, but has {x.shape}")
         if x.dtype != self._x0.dtype:
