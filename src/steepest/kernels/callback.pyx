@@ -178,24 +178,7 @@ cdef class Function:
 
 
 cdef class PythonFunction(Function):
-    """A Python callable of an array, evaluated in place.
-
-    Parameters
-    ----------
-    function : callable
-        Called as ``function(x, *args, **kwargs)``.
-    args, kwargs : tuple, dict
-    shape : tuple of int
-        Shape of x.
-    dtype : numpy.dtype
-        Native floating or complex type of x.
-    vector : bool
-        Results are one-dimensional arrays, and not single numbers.
-    imaginary : bool
-        Perturbations go into the imaginary part of x, which f sees as complex.
-    label : str
-        What f is called in messages.
-    """
+    """A Python callable of an array, evaluated in place; see `steepest.reference.callback.PythonFunction`."""
 
     def __cinit__(self):
         self.stack = NULL

@@ -20,8 +20,8 @@ import numpy as np
 
 from steepest.errors import BusyError
 from steepest.reference.callback import note_evaluation
-from steepest.reference.difference import refuse_mode, refuse_nonfinite, refuse_outside, shape_of_scheme, step_factor, weights
 from steepest.reference import difference as twin
+from steepest.reference.difference import refuse_nonfinite, shape_of_scheme, step_factor, weights
 
 cnp.import_array()
 
@@ -269,7 +269,7 @@ cdef class Differences:
         else:
             outside = count_outside(<double *>self.x_, <double *>self.lower_, <double *>self.upper_, self.rows)
         if outside:
-            refuse_outside(self.x, self.copy(self.lower_, (self.rows,)), self.copy(self.upper_, (self.rows,)))
+            twin.refuse_outside(self.x, self.copy(self.lower_, (self.rows,)), self.copy(self.upper_, (self.rows,)))
         return 0
 
     # evaluate
@@ -308,7 +308,7 @@ cdef class Differences:
         try:
             code = self.batch(function, first, last) if function.batch else self.sweep(function, first, last)
             if steepest_mode() != mode:
-                refuse_mode(function.label)
+                twin.refuse_mode(function.label)
             return code
         except BaseException as error:
             self.annotate(error, function, before + 1 if function.batch else function.nfev)
@@ -374,7 +374,9 @@ cdef class Differences:
 
     cdef inline bint needs_base(self, Py_ssize_t row) noexcept:
         cdef int kind = self.kinds[row]
-        return (self.with_base and kind != ROW_FIXED) or kind == ROW_ONE_SIDED or (self.n % 2 == 0 and kind == ROW_CENTRAL)
+        if kind == ROW_CENTRAL:
+            return self.with_base or self.n % 2 == 0
+        return kind == ROW_ONE_SIDED or (self.with_base and kind != ROW_FIXED)
 
     cdef int batch(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
         """All points of the rows in one call of f."""
@@ -567,15 +569,15 @@ def central_gradient(f, x, out):
         return UNSUITED, None, None
     cdef cnp.dtype dtype = cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(<cnp.ndarray>x))
     cdef PythonFunction function = PythonFunction.__new__(PythonFunction)
-    function.set_up(f, (), None, cnp.PyArray_NDIM(<cnp.ndarray>x), <Py_ssize_t *>cnp.PyArray_DIMS(<cnp.ndarray>x), dtype,
-                    False, False, "f")
+    function.set_up(f, (), None, cnp.PyArray_NDIM(<cnp.ndarray>x), <Py_ssize_t *>cnp.PyArray_DIMS(<cnp.ndarray>x),
+                    dtype, False, False, "f")
     cdef Differences differences = Differences.__new__(Differences)
     cdef Py_ssize_t rows = cnp.PyArray_SIZE(<cnp.ndarray>x)
     differences.set_up(rows, dtype, CENTRAL, 2,
                        DOUBLE_FACTOR if function.eps == DBL_EPSILON else step_factor(function.eps, CENTRAL, 2),
                        function.size, rows, None, None, None, None, False, 1, False)
     if out is None:
-        out = cnp.PyArray_SimpleNew(cnp.PyArray_NDIM(<cnp.ndarray>x), cnp.PyArray_DIMS(<cnp.ndarray>x), dtype.type_num)
+        out = cnp.PyArray_SimpleNew(function.ndim, <cnp.npy_intp *>function.extents, dtype.type_num)
     cdef int code = differences.gradient(function, x, out)
     return out if code == DONE else (code, function, differences)
 
