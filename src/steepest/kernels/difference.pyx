@@ -522,12 +522,14 @@ cdef class Differences:
 
     cdef object copy(self, const void *data, tuple shape):
         cdef cnp.ndarray array = np.empty(shape, np.longdouble if self.wide else np.float64)
-        memcpy(PyArray_DATA(array), data, array.nbytes)
+        if array.size:
+            memcpy(PyArray_DATA(array), data, array.nbytes)
         return array
 
     cdef object copy_marks(self, const void *data):
         cdef cnp.ndarray array = np.empty(self.rows, np.int8)
-        memcpy(PyArray_DATA(array), data, self.rows)
+        if self.rows:
+            memcpy(PyArray_DATA(array), data, self.rows)
         return array
 
     @property
