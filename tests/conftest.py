@@ -107,10 +107,12 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--soak"):
-        for item in items:
-            if "soak" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="a long run, taken with --soak"))
+    soak = config.getoption("--soak")
+    for item in items:
+        if soak:
+            item.add_marker(pytest.mark.timeout(3600))
+        elif "soak" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="a long run, taken with --soak"))
 
 
 @pytest.fixture(params=["kernels", "reference"])

@@ -72,6 +72,17 @@ def test_B1_one_write_in_any_call_is_noticed(backend, entry):
             assert bits(entry.call(f, X.copy())) == expected, f"call {k} of {calls}"
 
 
+@pytest.mark.parametrize("entry", entries(kinds=["scalar", "vector"]), ids=str)
+def test_B1_one_write_into_any_entry_in_any_call_is_noticed(backend, entry):
+    """Eight entries: what was written before, at, next to or far from the entry that is moved."""
+    x = np.linspace(0.5, 2.25, 8)
+    expected, calls = right(entry, x), calls_of(entry, x)
+    for k in range(1, calls + 1):
+        for j in range(x.size):
+            f = on_call(k, entry.f, lambda x, result, j=j: (x.__setitem__(j, 3.0), result)[1])
+            assert bits(entry.call(f, x.copy())) == expected, f"call {k} of {calls}, entry {j}"
+
+
 @pytest.mark.parametrize("factor", [0.5, -1.0])
 @pytest.mark.parametrize("entry", entries(kinds=["scalar", "vector", "batch", "field"]), ids=str)
 def test_B1_x_may_serve_f_as_its_workspace(backend, entry, factor):

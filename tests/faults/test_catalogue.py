@@ -14,7 +14,7 @@ import pytest
 
 import steepest as sd
 
-from .contract import ENTRIES, KINDS, OPTIONS, X, arrays_of, bits, cases, entries, name_of, right
+from .contract import ENTRIES, KINDS, OPTIONS, X, arrays_of, bits, calls_of, cases, entries, name_of, right
 
 # What stands for a row: the name of a test, or why there is none yet.
 ROWS = {
@@ -194,12 +194,12 @@ def test_undisturbed_runs_are_right_and_repeatable(backend, entry, options):
     np.testing.assert_allclose(found, entry.answer(entry.kind.answer(X)), rtol=1e-4 if tight else 1e-5, atol=1e-5)
 
 
-def test_the_kernels_agree_with_the_reference_on_the_whole_table():
+def test_the_kernels_agree_with_the_reference_and_call_f_as_often_on_the_whole_table():
     for entry, options in cases():
         found = []
         for name in ("kernels", "reference"):
             with sd.backend(name):
-                found.append(right(entry, **options))
+                found.append((right(entry, **options), calls_of(entry, **options)))
         assert found[0] == found[1], (entry.name, options)
 
 

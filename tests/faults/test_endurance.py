@@ -11,6 +11,7 @@ import gc
 import operator
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -267,93 +268,110 @@ def test_G6_threads_whose_f_raises_or_misbehaves_disturb_no_other(backend, prepa
 
 # Ctrl-C
 
-@pytest.fixture
-def shoot():
-    """Send this process SIGINT from another thread after a while; when it was sent is in `shoot.sent`."""
-    if threading.current_thread() is not threading.main_thread():
-        pytest.skip("signals reach the main thread only")
+MARKSMAN = """
+import os, sys, time
+for line in sys.stdin:
+    time.sleep(float(line))
+    print(time.monotonic(), flush=True)
+    os.kill({pid}, {number})
+"""
+
+
+class Shooter:
+    """Another process that sends this one SIGINT after a while; a thread would have to wait for the GIL."""
+
+    def __init__(self):
+        program = MARKSMAN.format(pid=os.getpid(), number=int(signal.SIGINT))
+        self.process = subprocess.Popen([sys.executable, "-S", "-c", program], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self.latency(0.01, lambda: None)    # it has started when this is over
+
+    def latency(self, delay, call):
+        """Seconds from Ctrl-C to its exception out of calls that take a few hundred milliseconds each."""
+        try:
+            print(delay, file=self.process.stdin, flush=True)
+            while True:
+                call()
+        except KeyboardInterrupt:
+            return time.monotonic() - float(self.process.stdout.readline())
+
+    def close(self):
+        self.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def shooter():
+    if os.name != "posix" or threading.current_thread() is not threading.main_thread():
+        pytest.skip("one process cannot interrupt another here")
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    shots = []
-
-    def after(delay):
-        sent = after.sent = []
-
-        def fire():
-            time.sleep(delay)
-            sent.append(time.perf_counter())
-            os.kill(os.getpid(), signal.SIGINT)
-
-        shots.append(threading.Thread(target=fire))
-        shots[-1].start()
-
-    yield after
-    signal.signal(signal.SIGINT, lambda number, frame: None)    # what is still under way hits nobody
-    for shot in shots:
-        shot.join(10)
+    shooter = Shooter()
+    yield shooter
+    shooter.close()
     signal.signal(signal.SIGINT, handler)
 
 
-def latency(shoot, delay, call):
-    """Seconds from Ctrl-C to its exception out of calls that take a few hundred milliseconds each."""
-    try:
-        shoot(delay)
-        while True:
-            call()
-    except KeyboardInterrupt:
-        return time.perf_counter() - shoot.sent[0]
-
-
-# Functions that no Python code runs in: nothing but our loop can look for signals. They are quick, whatever n is.
+LONG = 40_000
+ONES = np.ones(LONG)
+# Functions that no Python code runs in: nothing but our loop can look for signals. One takes some ten microseconds.
 BUILTIN = {
-    "itemgetter": operator.itemgetter(0),
-    "methodcaller": operator.methodcaller("item", 0),
-    "partial": functools.partial(operator.itemgetter(0)),
-    "len": len,
+    "method of an array": ONES.dot,
+    "partial": functools.partial(np.dot, ONES),
+    "methodcaller": operator.methodcaller("dot", ONES),
 }
-PYTHON = {"lambda": lambda x: 1.0, "method": type("Bearer", (), {"f": lambda self, x: 1.0})().f}
-LONG = {"kernels": 3_000_000, "reference": 30_000}
-FIRST = BUILTIN["itemgetter"]
-DELAYS = (0.0, 0.01, 0.05, 0.1)
+OF_A_NUMBER = functools.partial(sum, (0.0,) * 100)
+PYTHON = {"lambda": lambda x: ONES.dot(x), "method": type("Bearer", (), {"f": lambda self, x: ONES.dot(x)})().f}
+DELAYS = (0.0, 0.01, 0.05, 0.1, 0.17)
 
 
+def answered(waits):
+    """Within 50 ms, once at least: the machine may have had other things to do; a loop that does not look never is."""
+    return min(waits) < 0.05 and max(waits) < 5.0
+
+
+# A tracer written in Python that a KeyboardInterrupt hits while it holds its lock waits for it for ever.
+untraced = pytest.mark.no_cover
+
+
+@untraced
 @pytest.mark.parametrize("name", [*BUILTIN, *PYTHON])
-def test_G1_ctrl_c_is_answered_within_50_ms_of_one_long_call(backend, name, shoot):
-    f, x = (BUILTIN | PYTHON)[name], np.zeros(LONG[backend])
-    waits = [latency(shoot, delay, lambda: sd.gradient(f, x)) for delay in DELAYS]
-    assert sorted(waits)[len(waits) // 2 - 1] < 0.05 and max(waits) < 0.5, waits
-    assert sd.gradient(f, np.zeros(3)).tolist() == [float("len" not in name and name in BUILTIN), 0.0, 0.0]
+def test_G1_ctrl_c_is_answered_within_50_ms_of_one_long_call(backend, name, shooter):
+    f, x = (BUILTIN | PYTHON)[name], np.zeros(LONG)
+    waits = [shooter.latency(delay, lambda: sd.gradient(f, x)) for delay in DELAYS]
+    assert answered(waits), waits
 
 
+@untraced
 @pytest.mark.parametrize("call", ["Gradient", "jacobian", "derivative", "forward", "full output"])
-def test_G1_ctrl_c_is_answered_by_every_loop(backend, call, shoot):
-    f, x = FIRST, np.zeros(LONG[backend] // 2)
+def test_G1_ctrl_c_is_answered_by_every_loop(backend, call, shooter):
+    f, x = ONES.dot, np.zeros(LONG)
     if call == "Gradient":
         prepared = sd.Gradient(f, x)
         run = functools.partial(prepared, x)
     else:
         run = {
             "jacobian": lambda: sd.jacobian(f, x),
-            "derivative": lambda: sd.derivative(abs, x + 1),
+            "derivative": lambda: sd.derivative(OF_A_NUMBER, x),
             "forward": lambda: sd.gradient(f, x, method="forward"),
             "full output": lambda: sd.gradient(f, x, full_output=True),
         }[call]
-    waits = [latency(shoot, delay, run) for delay in (0.02, 0.07)]
-    assert min(waits) < 0.05 and max(waits) < 0.5, waits
+    waits = [shooter.latency(delay, run) for delay in DELAYS[1:]]
+    assert answered(waits), waits
 
 
+@untraced
 @pytest.mark.parametrize("prepare", [sd.Gradient, sd.Jacobian], ids=["Gradient", "Jacobian"])
-def test_G1_a_prepared_object_works_after_ctrl_c(backend, prepare, shoot):
-    x = np.zeros(LONG[backend] // 4)
-    prepared, out = prepare(FIRST, x), np.full((1, x.size) if prepare is sd.Jacobian else x.size, 7.0)
-    for delay in (0.0, 0.02, 0.05):
-        latency(shoot, delay, lambda: prepared(x, out))
-    assert np.isin(out, [0.0, 1.0, 7.0]).all()
-    fewer = prepare(lambda x: x[0] * x[0], np.ones(3))
-    assert np.allclose(fewer(np.ones(3)), [2.0, 0.0, 0.0])
+def test_G1_a_prepared_object_works_after_ctrl_c(backend, prepare, shooter):
+    ones, x = np.ones(5000), np.zeros(5000)
+    prepared, out = prepare(ones.dot, x), np.full((1, x.size) if prepare is sd.Jacobian else x.size, 7.0)
+    for delay in (0.0, 0.005, 0.01, 0.02):
+        shooter.latency(delay, lambda: prepared(x, out))
+        assert (out == 7.0).all() or np.allclose(out, 1.0)
+    assert np.allclose(prepared(x), 1.0)
 
 
+@untraced
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
-def test_G2_ctrl_c_while_f_runs_comes_out_of_every_entry_point(backend, entry, shoot):
+def test_G2_ctrl_c_while_f_runs_comes_out_of_every_entry_point(backend, entry, shooter):
     def interrupted(x, result):
         signal.raise_signal(signal.SIGINT)
         return result
@@ -364,15 +382,16 @@ def test_G2_ctrl_c_while_f_runs_comes_out_of_every_entry_point(backend, entry, s
     assert right(entry) == right(entry)
 
 
+@untraced
 @pytest.mark.parametrize("entry", entries(one_point=True), ids=str)
-def test_G2_ctrl_c_during_a_slow_f_waits_for_nothing_else(backend, entry, shoot):
+def test_G2_ctrl_c_during_a_slow_f_waits_for_nothing_else(backend, entry, shooter):
     def slow(x, result):
         until = time.perf_counter() + 0.02
         while time.perf_counter() < until:
             pass
         return result
 
-    waits = [latency(shoot, 0.01, lambda: entry.call(on_call(None, entry.f, slow), X)) for _ in range(2)]
+    waits = [shooter.latency(0.01, lambda: entry.call(on_call(None, entry.f, slow), X)) for _ in range(2)]
     assert min(waits) < 0.07, waits
 
 
@@ -386,8 +405,9 @@ def test_G4_no_signal_handler_is_installed():
 
 
 @pytest.mark.soak
-def test_G1_ctrl_c_at_two_thousand_random_moments(shoot):
-    rng, x, waits = np.random.default_rng(3), np.zeros(LONG["kernels"]), []
+@untraced
+def test_G1_ctrl_c_at_two_thousand_random_moments(shooter):
+    rng, x, waits = np.random.default_rng(3), np.zeros(LONG), []
     for _ in range(2000):
-        waits.append(latency(shoot, rng.uniform(0, 0.15), lambda: sd.gradient(FIRST, x)))
+        waits.append(shooter.latency(rng.uniform(0, 0.3), lambda: sd.gradient(ONES.dot, x)))
     assert np.quantile(waits, 0.99) < 0.05

@@ -242,6 +242,24 @@ def test_B12_the_collector_sees_no_half_built_object(backend, prepare):
     assert prepare.__name__ in seen
 
 
+def test_B12_a_cycle_through_a_prepared_object_is_collected(backend):
+    """A model whose gradient is that of its own method: the most natural of all cycles."""
+    class Model:
+        def __init__(self):
+            self.gradient, self.jacobian = sd.Gradient(self.value, X), sd.Jacobian(self.values, X)
+            self.gradient(X), self.jacobian(X)
+
+        def value(self, x):
+            return bowl(x)
+
+        def values(self, x):
+            return curves(x)
+
+    gone = weakref.ref(Model())
+    gc.collect()
+    assert gone() is None
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=str)
 def test_B13_f_may_run_an_event_loop_that_solves(backend, entry):
     expected = right(entry)
