@@ -107,6 +107,9 @@ def check_arguments(args, kwargs):
     """What f takes after x: a tuple and a dict of its own."""
     if kwargs is not None and not isinstance(kwargs, dict):
         raise TypeError(f"kwargs must be a dict, not {type(kwargs).__name__}")
+    for key in kwargs or ():
+        if not isinstance(key, str):
+            raise TypeError(f"kwargs must have names as keys, but has {key!r}")
     return args if isinstance(args, tuple) else (args,), dict(kwargs or {})
 
 

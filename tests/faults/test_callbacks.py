@@ -95,6 +95,58 @@ def test_B1_x_may_serve_f_as_its_workspace(backend, entry, factor):
     assert bits(entry.call(careless, X.copy())) == right(entry, f=lambda x, *args: entry.f(factor * x, *args))
 
 
+REPLACED = {
+    "kept": lambda x, kept: kept.append(x),
+    "another type": lambda x, kept: setattr(x, "dtype", x.dtype.newbyteorder()),
+    "read-only": lambda x, kept: x.setflags(write=False),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "forward"}, {"order": 4}], ids=name_of)
+@pytest.mark.parametrize("entry", entries("method", kinds=["scalar", "vector"], one_point=True), ids=str)
+def test_B1_a_write_not_seen_yet_is_not_forgotten_when_x_is_replaced(backend, entry, options):
+    """F writes in one call, and in a later one does what makes us hand out new memory."""
+    expected, calls = right(entry, **options), calls_of(entry, **options)
+    for name, replace in REPLACED.items():
+        for write in range(1, calls + 1):
+            for later in range(write, min(write + 4, calls) + 1):
+                for j in range(3):
+                    kept, count = [], [0]
+
+                    def f(x, replace=replace, write=write, later=later, j=j, kept=kept, count=count):
+                        count[0] += 1
+                        result = entry.f(x)
+                        if count[0] == write:
+                            x[j] = 9.0
+                        if count[0] == later:
+                            replace(x, kept)
+                        return result
+
+                    assert bits(entry.call(f, X.copy(), **options)) == expected, (name, write, later, j)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "forward"}, {"order": 4}], ids=name_of)
+@pytest.mark.parametrize("entry", entries("method", kinds=["scalar", "vector"], one_point=True), ids=str)
+def test_B1_a_write_that_a_later_call_undoes_is_noticed(backend, entry, options):
+    """F writes in one call, and the old value back in any later one; in a short x every call can be looked after."""
+    expected, calls = right(entry, **options), calls_of(entry, **options)
+    for write in range(1, calls + 1):
+        for undo in range(write + 1, calls + 1):
+            for j in range(3):
+                count = [0]
+
+                def f(x, write=write, undo=undo, j=j, count=count):
+                    count[0] += 1
+                    result = entry.f(x)
+                    if count[0] == write:
+                        x[j] = 9.0
+                    elif count[0] == undo:
+                        x[j] = X[j]
+                    return result
+
+                assert bits(entry.call(f, X.copy(), **options)) == expected, (write, undo, j)
+
+
 def test_B1_caller_sees_no_write(backend):
     for entry in entries(arrays=True):
         x = X.copy()

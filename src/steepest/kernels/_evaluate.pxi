@@ -51,27 +51,40 @@ cdef inline int evaluate_in_place(PythonFunction self, Py_ssize_t entry, const v
     # the result may be x itself: it is copied and let go before references are counted and x is restored
     code = keep(self, call(self, <PyObject *>self.view), value)
     if not intact(self):
+        if not self.fresh and entry != LINE and tampered_elsewhere(self, at, stride):
+            return TAMPERED
         self.lend()
     elif entry >= 0:
         restore(self.data + at, self.private_data + at, stride)
         if not self.fresh and tampered(self, entry, stride):
             return TAMPERED
+    elif entry == BASE and not self.fresh and memcmp(self.data, self.private_data, self.nbytes):
+        return TAMPERED
     elif entry == LINE:
         memcpy(self.data, self.private_data, self.nbytes)
     return code
 
 
 cdef inline bint tampered(PythonFunction self, Py_ssize_t entry, Py_ssize_t stride) noexcept:
-    """Whether f has written elsewhere in x: everywhere looked at after the first call, next door after each.
+    """Whether f has written elsewhere in x: looked for everywhere after the first call, and next door after each.
 
     A function that undoes in every second call what it wrote in the first (x *= -1) is seen by neither the comparison
     before an entry is perturbed nor the one at the end.
     """
-    if self.unseen:
+    if self.unseen or self.nbytes <= SMALL:
         self.unseen = False
         return memcmp(self.data, self.private_data, self.nbytes) != 0
     cdef Py_ssize_t next_door = (entry + 1) * stride if entry + 1 < self.count else 0
     return differs(self.data + next_door, self.private_data + next_door, stride)
+
+
+cdef bint tampered_elsewhere(PythonFunction self, Py_ssize_t at, Py_ssize_t stride) noexcept:
+    """Whether f has written into memory that is about to be left to it: anywhere but in the entry that is moved."""
+    if at < 0:
+        return memcmp(self.data, self.private_data, self.nbytes) != 0
+    cdef Py_ssize_t behind = at + stride
+    return (memcmp(self.data, self.private_data, at) != 0
+            or memcmp(self.data + behind, self.private_data + behind, self.nbytes - behind) != 0)
 
 
 cdef int evaluate_array(PythonFunction self, Py_ssize_t entry, const void *point, void *value) except -1:

@@ -57,6 +57,7 @@ cdef class Function:
 
 cdef class PythonFunction(Function):
     cdef readonly object function
+    cdef bint sized_by_f0           # the caller's f0 has told how long results are
     cdef object arguments           # what follows x, kept alive
     cdef tuple names                # the names of keyword arguments, or None
     cdef void **stack               # [spare, x, *args, *keyword values], as vectorcall wants it; private_data behind

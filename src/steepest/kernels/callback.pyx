@@ -108,6 +108,7 @@ cdef extern from "numpy/arrayobject.h":
 
 cdef enum:
     ALIGNMENT = 64
+    SMALL = 128     # bytes that are compared as quickly as not
 
 cdef int AS_COMPLEX = cnp.NPY_CFLOAT - cnp.NPY_FLOAT     # from a real type number to its complex one
 
@@ -367,8 +368,8 @@ cdef class PythonFunction(Function):
         """Refuse a result of another length than the first."""
         cdef Py_ssize_t known = self.size // 2 if self.as_complex else self.size
         if count != known:
-            raise ValueError(f"{self.label} returned shape ({count},) in evaluation {self.nfev}, "
-                             f"and shape ({known},) before")
+            other = f"but f0 has shape ({known},)" if self.sized_by_f0 else f"and shape ({known},) before"
+            raise ValueError(f"{self.label} returned shape ({count},) in evaluation {self.nfev}, {other}")
 
     @property
     def value_type(self):
@@ -393,6 +394,7 @@ cdef class PythonFunction(Function):
                 note_evaluation(error, label, self.nfev, BASE, 0.0, self.shape)
             raise
         self.judge(eps)
+        self.sized_by_f0 = label == "f0"
         self.size = array.size * (2 if self.as_complex else 1)
         return array.copy()
 

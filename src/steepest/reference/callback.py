@@ -183,6 +183,7 @@ class PythonFunction:
         self.fresh = True
         self.nfev = 0
         self.direction = None
+        self.sized_by_f0 = False
 
     def begin(self, x):
         """Take x for a run."""
@@ -243,9 +244,8 @@ class PythonFunction:
     def _check_size(self, count):
         known = self.size // 2 if self.as_complex else self.size
         if count != known:
-            raise ValueError(
-                f"{self.label} returned shape ({count},) in evaluation {self.nfev}, and shape ({known},) before"
-            )
+            other = f"but f0 has shape ({known},)" if self.sized_by_f0 else f"and shape ({known},) before"
+            raise ValueError(f"{self.label} returned shape ({count},) in evaluation {self.nfev}, {other}")
 
     def value_at(self, x, f0=None):
         """Return f(x) as an array, or `f0` checked as if f had returned it; learn how long results are."""
@@ -265,7 +265,7 @@ class PythonFunction:
             raise
         self.coarsest = max(self.coarsest, eps)
         size = array.size * (2 if self.as_complex else 1)
-        self.size = size
+        self.size, self.sized_by_f0 = size, label == "f0"
         return array
 
 
