@@ -220,7 +220,8 @@ cdef class Differences:
 
     def plan(self, cnp.ndarray x not None):
         """Choose the step, the kind of difference, the points and the status of every row, from its entry of `x`."""
-        if x.size != self.rows or cnp.PyArray_TYPE(x) != self.type_num or not cnp.PyArray_ISCARRAY_RO(x):
+        if (self.memory == NULL or x.size != self.rows or cnp.PyArray_TYPE(x) != self.type_num
+                or not cnp.PyArray_ISCARRAY_RO(x)):
             raise ValueError("x does not suit these differences")
         self.plan_for(x)
 
@@ -277,7 +278,7 @@ cdef class Differences:
     def set_base(self, value):
         """Take the known value of f at x."""
         flat = np.atleast_1d(value).reshape(-1).view(np.longdouble if self.wide else np.float64)
-        if flat.size != self.size or self.own_base:
+        if self.memory == NULL or flat.size != self.size or self.own_base:
             raise ValueError("this is not a value of f")
         cdef cnp.ndarray array = np.ascontiguousarray(flat)
         memcpy(self.base_, PyArray_DATA(array), self.size * self.real)
@@ -464,7 +465,8 @@ cdef class Differences:
 
     def commit(self, cnp.ndarray out not None):
         """Write `result` to `out`, rounded to its type."""
-        if cnp.PyArray_SIZE(out) != self.rows or cnp.PyArray_TYPE(out) != self.type_num or self.block != self.rows:
+        if (not self.planned or cnp.PyArray_SIZE(out) != self.rows or cnp.PyArray_TYPE(out) != self.type_num
+                or self.block != self.rows):
             raise ValueError("out does not suit these differences")
         if not cnp.PyArray_ISCARRAY(out):
             raise ValueError("out must be a C-contiguous, aligned, native, writeable array")
@@ -504,7 +506,9 @@ cdef class Differences:
 
     cdef inline bint suits(self, array, Function function) noexcept:
         cdef int i
-        if not (cnp.PyArray_CheckExact(array) and cnp.PyArray_TYPE(<cnp.ndarray>array) == self.type_num
+        if self.memory == NULL or not cnp.PyArray_CheckExact(array):
+            return False
+        if not (cnp.PyArray_TYPE(<cnp.ndarray>array) == self.type_num
                 and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>array) and cnp.PyArray_SIZE(<cnp.ndarray>array) == self.rows
                 and cnp.PyArray_NDIM(<cnp.ndarray>array) == function.ndim):
             return False
