@@ -265,7 +265,6 @@ calls = {
     "gradient": lambda: sd.gradient(f, x),
     "prepared": lambda: prepared(x),
     "out": lambda: prepared(x, out),
-    "value": lambda: sd.gradient(abs, x[0]) if False else prepared(x),
     "making": lambda: sd.Gradient(f, x),
 }
 for name, call in calls.items():
