@@ -29,7 +29,7 @@ MSVC_FLAGS = ["/O2", "/fp:precise"]
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow"]
 SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
-KERNELS = ["isa", "callback", "difference", "update"]
+KERNELS = ["isa", "function", "callback", "native", "difference", "update"]
 
 DIRECTIVES = {
     "language_level": 3,

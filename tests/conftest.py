@@ -11,6 +11,7 @@ import platform
 import sys
 from typing import ClassVar
 
+import native_library
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -126,6 +127,12 @@ def backend(request):
 def soaking(request):
     """Whether long runs are asked for: tests whose amount of work is a number look here."""
     return request.config.getoption("--soak")
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory):
+    """A C library of functions to be differentiated, in every way they can be given; see native_library.py."""
+    return native_library.build(tmp_path_factory.mktemp("native"))
 
 
 @pytest.fixture(scope="session")

@@ -10,20 +10,23 @@ from types import SimpleNamespace
 
 from .kernels import callback as _kernel_callback
 from .kernels import difference as _kernel_difference
+from .kernels import native as _kernel_native
 from .kernels import update as _kernel_update
 from .reference import callback as _reference_callback
 from .reference import difference as _reference_difference
+from .reference import native as _reference_native
 from .reference import update as _reference_update
 
 __all__ = ["backend"]
 
 
-def _gather(name, callback, difference, update):
+def _gather(name, callback, native, difference, update):
     return SimpleNamespace(
         name=name,
         PythonFunction=callback.PythonFunction,
         ScalarFunction=callback.ScalarFunction,
         BatchFunction=callback.BatchFunction,
+        NativeFunction=native.NativeFunction,
         Differences=difference.Differences,
         central_gradient=difference.central_gradient,
         momentum_step=update.momentum_step,
@@ -31,8 +34,8 @@ def _gather(name, callback, difference, update):
 
 
 _BACKENDS = {
-    "kernels": _gather("kernels", _kernel_callback, _kernel_difference, _kernel_update),
-    "reference": _gather("reference", _reference_callback, _reference_difference, _reference_update),
+    "kernels": _gather("kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update),
+    "reference": _gather("reference", _reference_callback, _reference_native, _reference_difference, _reference_update),
 }
 
 

@@ -5,15 +5,30 @@ Here so that every floor can raise them without importing the one above. Tested 
 
 from enum import IntEnum
 
-__all__ = ["BusyError", "DifferenceWarning", "Status"]
+__all__ = ["BusyError", "CompilationWarning", "DifferenceWarning", "FunctionError", "Status"]
 
 
 class BusyError(RuntimeError):
     """A prepared object was changed or entered again while it was at work."""
 
 
+class CompilationWarning(UserWarning):
+    """A function of numba's njit is called from Python, which is slower, for a reason that the message tells."""
+
+
 class DifferenceWarning(RuntimeWarning):
     """Some component of a derivative is unresolved or not finite."""
+
+
+class FunctionError(RuntimeError):
+    """A compiled function has said, by a status below 0, that the run must stop; the status is in `status`."""
+
+    def __init__(self, message, status=None):
+        super().__init__(message, status)
+        self.status = status
+
+    def __str__(self):
+        return str(self.args[0])
 
 
 class Status(IntEnum):

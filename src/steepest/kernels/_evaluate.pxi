@@ -65,19 +65,6 @@ cdef inline int evaluate_in_place(PythonFunction self, Py_ssize_t entry, const v
     return code
 
 
-cdef inline bint tampered(PythonFunction self, Py_ssize_t entry, Py_ssize_t stride) noexcept:
-    """Whether f has written elsewhere in x: looked for everywhere after the first call, and next door after each.
-
-    A function that undoes in every second call what it wrote in the first (x *= -1) is seen by neither the comparison
-    before an entry is perturbed nor the one at the end.
-    """
-    if self.unseen or self.nbytes <= SMALL:
-        self.unseen = False
-        return memcmp(self.data, self.private_data, self.nbytes) != 0
-    cdef Py_ssize_t next_door = (entry + 1) * stride if entry + 1 < self.count else 0
-    return differs(self.data + next_door, self.private_data + next_door, stride)
-
-
 cdef bint tampered_elsewhere(PythonFunction self, Py_ssize_t at, Py_ssize_t stride) noexcept:
     """Whether f has written into memory that is about to be left to it: anywhere but in the entry that is moved."""
     if at < 0:
@@ -107,86 +94,8 @@ cdef int evaluate_scalar(PythonFunction self, Py_ssize_t entry, const void *poin
     return keep(self, call(self, <PyObject *>x), value)
 
 
-cdef inline bint differs(const char *a, const char *b, Py_ssize_t stride) noexcept:
-    if stride == 8:
-        return (<const uint64_t *>a)[0] != (<const uint64_t *>b)[0]
-    return memcmp(a, b, stride) != 0
-
-
 cdef inline void restore(char *to, const char *origin, Py_ssize_t stride) noexcept:
     if stride == 8:
         (<uint64_t *>to)[0] = (<const uint64_t *>origin)[0]
     else:
         memcpy(to, origin, stride)
-
-
-cdef inline void put(char *where, const void *point, int real_type) noexcept:
-    """Write one real number, rounded to the type of x, into its part of an entry."""
-    if real_type == cnp.NPY_DOUBLE:
-        (<double *>where)[0] = (<const double *>point)[0]
-    elif real_type == cnp.NPY_FLOAT:
-        (<float *>where)[0] = <float>(<const double *>point)[0]
-    else:
-        (<long double *>where)[0] = (<const long double *>point)[0]
-
-
-cdef void copy_as_complex(char *to, const char *origin, Py_ssize_t count, Py_ssize_t part) noexcept:
-    """Copy real numbers to complex ones with imaginary part +0."""
-    cdef Py_ssize_t i
-    memset(to, 0, 2 * count * part)
-    for i in range(count):
-        memcpy(to + 2 * i * part, origin + i * part, part)
-
-
-ctypedef fused floating:
-    float
-    double
-    long double
-
-
-ctypedef fused working:
-    double
-    long double
-
-
-cdef void shift(floating *x, const floating *direction, const void *point, Py_ssize_t count, Py_ssize_t stride,
-                const void *lower, const void *upper) noexcept:
-    """x[i * stride] += point * direction[i], computed in the working type and kept inside the bounds."""
-    cdef Py_ssize_t i
-    if floating is cython.longdouble:
-        for i in range(count):
-            x[i * stride] = inside(x[i * stride] + (<const long double *>point)[0] * direction[i],
-                                   <const long double *>lower, <const long double *>upper, i)
-    else:
-        for i in range(count):
-            x[i * stride] = <floating>inside(<double>x[i * stride] + (<const double *>point)[0] * <double>direction[i],
-                                             <const double *>lower, <const double *>upper, i)
-
-
-cdef inline working inside(working number, const working *lower, const working *upper, Py_ssize_t i) noexcept:
-    if lower == NULL:
-        return number
-    if number < lower[i]:
-        return lower[i]
-    return upper[i] if number > upper[i] else number
-
-
-cdef int move_along_line(PythonFunction self, char *x, const void *point) except -1:
-    """Move every entry of x along the direction; a complex x by its parts."""
-    cdef const void *lower = NULL
-    cdef const void *upper = NULL
-    if self.direction is None:
-        raise ValueError("no direction was given")
-    if self.lower is not None:
-        lower, upper = PyArray_DATA(<void *>self.lower), PyArray_DATA(<void *>self.upper)
-    cdef const void *direction = PyArray_DATA(<void *>self.direction)
-    cdef Py_ssize_t parts = self.count * (2 if self.as_complex and not self.imaginary else 1)
-    cdef Py_ssize_t stride = 2 if self.imaginary else 1
-    x += self.offset
-    if self.real_type == cnp.NPY_DOUBLE:
-        shift(<double *>x, <const double *>direction, point, parts, stride, lower, upper)
-    elif self.real_type == cnp.NPY_FLOAT:
-        shift(<float *>x, <const float *>direction, point, parts, stride, lower, upper)
-    else:
-        shift(<long double *>x, <const long double *>direction, point, parts, stride, lower, upper)
-    return 0

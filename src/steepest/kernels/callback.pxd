@@ -1,90 +1,49 @@
-# One protocol for everything that can be evaluated.
-# Here so that the loops of kernels/difference.pyx never know which kind of function they call.
-# Tested in tests/test_callback.py and tests/faults/.
+# The public Cython API: a cdef function as an f. No class and no cimport may stand here: they would be compiled into
+# every extension that cimports this, and bind it to one version of steepest.
+# Tested in tests/test_cython_api.py.
+#
+# A cdef function becomes an f that every function of steepest takes; it is called by pointer, without the GIL:
+#
+#     from steepest.kernels.callback cimport compiled_scalar
+#
+#     cdef double bowl(int n, double *x, void *data) except? -1 nogil:
+#         cdef double total = 0
+#         cdef int i
+#         for i in range(n):
+#             total += (<double *>data)[0] * x[i] * x[i]
+#         return total
+#
+#     cdef class Bowl:
+#         cdef double width
+#         def __init__(self, double width):
+#             self.width = width
+#         def function(self):
+#             return compiled_scalar(bowl, &self.width, self)     # function, data, owner
+#
+# and in Python: steepest.gradient(Bowl(3).function(), [1.0, 2.0]).
+#
+# f        sees the n numbers of x in scratch memory: it may write into them, but must not keep the pointer. A vector
+#          function writes its m results to `out`, which comes filled with NaN: what is left unwritten is NaN.
+# data     is handed to f in every call as it is. NULL will do; else what it points to belongs to the owner.
+# owner    is any object, or None; it lives as long as the function that is made here.
+# size     is m, how many results there are; -1 when `jacobian` is to be told by f0= or out=.
+# status   is what f returns: 0 when all is well; above 0 when it cannot be computed at this x, whose results are NaN;
+#          below 0 to end the run, with a FunctionError that bears the status.
+# raise    in f ends the run after that call; the caller gets the same object, with a note that names the evaluation.
+#          This needs `except? -1`, or no declaration, which means the same to Cython; a status function may have
+#          `except -1`. In a `noexcept` function Cython prints what is raised and drops it, and the run goes on: there
+#          a status below 0 ends it, or PyErr_SetObject `with gil`.
+# workers  make several threads call f at a time: what it writes to data it must guard itself.
+#
+# All three give a steepest.kernels.callback.Compiled, raise ValueError for a NULL function or an impossible size, and
+# need the GIL. Their C signatures are frozen: more functions may come, these do not change.
+#
+# An extension is compiled where steepest can be imported; it need not be compiled again when steepest is upgraded.
 
-cimport numpy as cnp
-from cpython.object cimport PyObject
-from libc.stdint cimport uint64_t
+cdef object compiled_scalar(double (*f)(int n, double *x, void *data) except? -1 nogil, void *data, object owner)
 
-cdef extern from "Python.h":
-    ctypedef PyObject *(*vectorcallfunc)(PyObject *callable, PyObject **args, size_t nargs, PyObject *names) noexcept
+cdef object compiled_vector(void (*f)(int n, double *x, int m, double *out, void *data) except * nogil,
+                            void *data, Py_ssize_t size, object owner)
 
-# evaluate(self, entry, point, value): put *point into entry `entry` of x (or take BASE, LINE), call, and store the real
-# numbers of the result at *value. `point` and `value` hold double, or long double when self.wide.
-# Returns GOOD, or says why everything must be evaluated again. The type says nogil, so that a loop over compiled
-# functions can run without the GIL; a loop over a Python function (not self.native) must hold it.
-ctypedef int (*evaluate_t)(void *self, Py_ssize_t entry, const void *point, void *value) except -1 nogil
-
-cdef enum:
-    BASE = -1       # at x itself
-    LINE = -2       # at x + point * direction
-
-cdef enum:
-    GOOD = 0
-    TAMPERED = 1    # the function has written into x: give it a fresh copy every time
-    COARSE = 2      # the function computes in less precision than the steps were chosen for
-
-
-cdef class Memory:
-    cdef char *data                 # on a boundary of 64 bytes, as vectorised code likes it
-    cdef char *block
-
-
-cdef class Function:
-    cdef evaluate_t evaluate
-    cdef readonly bint native       # evaluate may run without the GIL
-    cdef bint started               # x is there
-    cdef bint unseen                # what f does to x has not been looked at yet
-    cdef readonly bint batch        # evaluates many points in one call, by evaluate_rows
-    cdef readonly bint wide         # points and values are long double
-    cdef readonly bint vector       # results are one-dimensional arrays, not single numbers
-    cdef readonly bint as_complex   # results are stored as pairs (real, imaginary)
-    cdef readonly Py_ssize_t count    # entries of x
-    cdef readonly Py_ssize_t size   # real numbers in one result; -1 while not known
-    cdef readonly str label         # what f is called in messages
-    cdef int ndim                   # of x
-    cdef Py_ssize_t *extents        # the shape of x and, in C order, its strides
-    cdef readonly double coarsest   # the lowest precision seen in a result since begin
-    cdef public double eps          # the precision that the steps were chosen for
-    cdef public bint fresh          # give f a fresh copy of x in every call
-    cdef public Py_ssize_t nfev
-
-    cdef int start(self, cnp.ndarray x) except -1
-    cdef int close(self) except -1
-    cdef int evaluate_rows(self, const Py_ssize_t *entries, Py_ssize_t count, const void *points,
-                           void *values) except -1
-
-
-cdef class PythonFunction(Function):
-    cdef readonly object function
-    cdef bint sized_by_f0           # the caller's f0 has told how long results are
-    cdef object arguments           # what follows x, kept alive
-    cdef tuple names                # the names of keyword arguments, or None
-    cdef void **stack               # [spare, x, *args, *keyword values], as vectorcall wants it; private_data behind
-    cdef vectorcallfunc invoke
-    cdef size_t nargs
-    cdef PyObject *keywords
-    cdef bint takes_float           # a plain float is a whole result
-    cdef bint plain                 # a function written in Python, which checks signals by itself
-    cdef bint imaginary             # the perturbation goes into the imaginary part
-    cdef int real_type              # NPY_FLOAT, NPY_DOUBLE or NPY_LONGDOUBLE: the parts of x
-    cdef cnp.dtype dtype            # of x as f sees it
-    cdef Py_ssize_t stride          # bytes of one entry
-    cdef Py_ssize_t offset          # bytes from an entry to the part that is perturbed
-    cdef Py_ssize_t nbytes
-    cdef char *private_data         # x as it is: never lent
-    cdef Memory memory              # x as f sees it
-    cdef cnp.ndarray view
-    cdef char *data
-    cdef uint64_t seal[8]           # what the view was when it was lent
-    cdef Py_ssize_t short_extents[2]
-    cdef cnp.ndarray direction, lower, upper
-
-    cdef int set_up(self, function, tuple args, kwargs, int ndim, const Py_ssize_t *shape, cnp.dtype dtype,
-                    bint vector, bint imaginary, str label) except -1
-    cdef int lend(self) except -1
-    cdef int place(self, char *x, Py_ssize_t entry, const void *point) except -1
-    cdef int store(self, object result, void *value) except -1
-    cdef int judge(self, double eps) except -1
-    cdef int take_shape(self, int ndim, const Py_ssize_t *shape) except -1
-    cdef object call_at_base(self)
+cdef object compiled_status(int (*f)(int n, double *x, int m, double *out, void *data) except? -1 nogil,
+                            void *data, Py_ssize_t size, object owner)

@@ -1,80 +1,13 @@
 # Types of callback.pyx, for type checkers and editors. Checked against the compiled module by stubtest, in ci/test.
 
-from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from typing_extensions import disjoint_base
+from .function import SIGNATURES as SIGNATURES
+from .function import BatchFunction as BatchFunction
+from .function import Compiled as Compiled
+from .function import Function as Function
+from .function import Memory as Memory
+from .function import PythonFunction as PythonFunction
+from .function import ScalarFunction as ScalarFunction
 
-@disjoint_base
-class Memory: ...
-
-@disjoint_base
-class Function:
-    eps: float
-    fresh: bool
-    nfev: int
-    @property
-    def native(self) -> bool: ...
-    @property
-    def batch(self) -> bool: ...
-    @property
-    def wide(self) -> bool: ...
-    @property
-    def vector(self) -> bool: ...
-    @property
-    def as_complex(self) -> bool: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def coarsest(self) -> float: ...
-    def begin(self, x: NDArray[Any]) -> int: ...
-    def finish(self) -> int: ...
-
-@disjoint_base
-class PythonFunction(Function):
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any] | None,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        vector: bool = False,
-        imaginary: bool = False,
-        label: str = "f",
-    ) -> None: ...
-    @property
-    def function(self) -> Callable[..., Any]: ...
-    @property
-    def value_type(self) -> np.dtype[Any]: ...
-    def along(
-        self, direction: NDArray[Any], lower: NDArray[Any] | None = None, upper: NDArray[Any] | None = None
-    ) -> None: ...
-    def check_size(self, count: int) -> None: ...
-    def snapshot(self) -> NDArray[Any]: ...
-    def value_at(self, x: NDArray[Any], f0: Any = None) -> NDArray[Any]: ...
-
-class ScalarFunction(PythonFunction): ...
-
-@disjoint_base
-class BatchFunction(PythonFunction):
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any] | None,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        vector: bool = False,
-        imaginary: bool = False,
-        label: str = "f",
-        elementwise: bool = False,
-    ) -> None: ...
+__pyx_capi__: dict[str, Any]

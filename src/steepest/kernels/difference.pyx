@@ -14,7 +14,8 @@ from libc.math cimport INFINITY, fabs, isfinite, nextafter, nextafterf, nextafte
 from libc.float cimport DBL_MAX, DBL_EPSILON, FLT_EPSILON, FLT_MAX, LDBL_EPSILON, LDBL_MAX
 from libc.string cimport memcpy, memset
 
-from steepest.kernels.callback cimport BASE, GOOD, LINE, Function, PythonFunction, evaluate_t
+from steepest.kernels.function cimport BASE, GOOD, LINE, Compiled, Function, PythonFunction, evaluate_t
+from steepest.kernels.native cimport NativeFunction
 
 import numpy as np
 
@@ -68,6 +69,10 @@ cpdef bint is_point(x) noexcept:
     return cnp.NPY_FLOAT <= kind <= cnp.NPY_CLONGDOUBLE
 
 
+cdef struct Place:
+    Py_ssize_t row, column      # where an evaluation is under way; column -1 is f at x itself
+
+
 @cython.freelist(8)
 cdef class Differences:
     """The differences of one function at one point: the rule for the steps, and the memory.
@@ -84,8 +89,8 @@ cdef class Differences:
     cdef Py_ssize_t real, result_size       # bytes of a working number; numbers in a result
     cdef Py_ssize_t rule_stride             # 0: one rule for all rows
     cdef Py_ssize_t unresolved
+    cdef Py_ssize_t evaluated               # calls of f by all threads
     cdef bint regular                       # every row is central and resolved, as nearly always
-    cdef Py_ssize_t row, column             # where an evaluation is under way, for the note on an exception
     cdef Py_ssize_t *entries
     cdef signed char *kinds
     cdef signed char *statuses
@@ -296,44 +301,76 @@ cdef class Differences:
         return 0
 
     cdef int evaluate_rows(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
-        if function.wide != self.wide or function.size != self.size or self.last_entry >= function.count:
-            raise ValueError("the function does not suit these differences")
-        if not (function.started and self.planned):
-            raise ValueError("begin the function and plan the differences first")
+        self.check_function(function)
         if self.running:
             raise BusyError("these differences are being evaluated by another call")
         self.running = True
-        self.row, self.column = first, 0
+        cdef Place at = Place(first, 0)
         cdef Py_ssize_t before = function.nfev
-        cdef int code, mode = steepest_mode()
         try:
-            code = self.batch(function, first, last) if function.batch else self.sweep(function, first, last)
-            if steepest_mode() != mode:
-                twin.refuse_mode(function.label)
-            return code
+            return self.work(function, first, first, last, &at, NULL)
         except BaseException as error:
-            self.annotate(error, function, before + 1 if function.batch else function.nfev)
+            self.annotate(error, function, before + 1 if function.batch else function.nfev, at)
             raise
         finally:
             self.running = False
 
-    cdef int sweep(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
-        """One call of f after another, in place."""
+    cdef int check_function(self, Function function) except -1:
+        if function.wide != self.wide or function.size != self.size or self.last_entry >= function.count:
+            raise ValueError("the function does not suit these differences")
+        if not (function.started and self.planned):
+            raise ValueError("begin the function and plan the differences first")
+        return 0
+
+    cdef int work(self, Function function, Py_ssize_t start, Py_ssize_t first, Py_ssize_t last, Place *at,
+                  const int *halt) except -1:
+        """Evaluate in the way that suits the function: all at once, or one by one, without the GIL if f is compiled."""
+        cdef int code, mode = steepest_mode()
+        if function.native:
+            function.enter(halt)
+            try:
+                with nogil:
+                    code = self.sweep(function, start, first, last, at)
+            finally:
+                function.leave()
+        else:
+            code = (evaluate_batch(self, function, first, last) if function.batch
+                    else self.sweep(function, start, first, last, at))
+        if steepest_mode() != mode:
+            twin.refuse_mode(function.label)
+        return code
+
+    def evaluate_on(self, list functions not None, share, Py_ssize_t first=0, last=None):
+        """The same for a compiled f on several threads: one function each, the first of which has begun.
+
+        ``share(part, first, last, halts)`` is to have ``part(i, a, b)`` called so that every row from `first` to `last`
+        is evaluated once, with every i by one thread at a time, and to give the code of the first part in order that is
+        not GOOD; a part ends early once ``halts[i]`` is not 0. The bits are those of one thread.
+        """
+        cdef Py_ssize_t end = self.rows if last is None else last
+        self.check_rows(first, end)
+        if self.running:
+            raise BusyError("these differences are being evaluated by another call")
+        return evaluate_shared(self, functions, share, first, end)
+
+    cdef int sweep(self, Function function, Py_ssize_t start, Py_ssize_t first, Py_ssize_t last,
+                   Place *at) except -1 nogil:
+        """Rows first..last of a block that starts at row `start`; `at` tells where an exception came from."""
         cdef evaluate_t evaluate = function.evaluate
         cdef void *state = <void *>function
         cdef Py_ssize_t real = self.real, value_bytes = self.size * real
         cdef Py_ssize_t point_row = self.width * real, value_row = self.width * value_bytes
         cdef const char *point = self.points_ + first * point_row
         cdef const char *row_points
-        cdef char *value = self.values_
+        cdef char *value = self.values_ + (first - start) * value_row
         cdef char *row_values
         cdef Py_ssize_t row, column
         cdef int code
         for row in range(first, last):
-            self.row = row
+            at.row = row
             if self.regular and self.n == 1:
                 for column in range(self.width):
-                    self.column = column
+                    at.column = column
                     code = evaluate(state, self.entries[row], point, value)
                     if code != GOOD:
                         return code
@@ -341,12 +378,13 @@ cdef class Differences:
                     value += value_bytes
                 continue
             if (self.own_base or not self.has_base) and self.needs_base(row):
-                code = self.evaluate_base(function, row, row - first)
+                at.column = -1
+                code = self.evaluate_base(function, row, row - start)
                 if code != GOOD:
                     return code
             row_points, row_values = point, value
             for column in range(self.count_of(row)):
-                self.column = column
+                at.column = column
                 code = evaluate(state, self.entries[row], row_points, row_values)
                 if code != GOOD:
                     return code
@@ -356,16 +394,15 @@ cdef class Differences:
             value += value_row
         return GOOD
 
-    cdef int evaluate_base(self, Function function, Py_ssize_t row, Py_ssize_t at) except -1:
+    cdef int evaluate_base(self, Function function, Py_ssize_t row, Py_ssize_t at) except -1 nogil:
         """f at x, once for all rows, or once a row when each has an x of its own."""
-        self.column = -1
         if self.own_base:
             return function.evaluate(<void *>function, self.entries[row], self.x_ + row * self.real,
                                      self.base_ + at * self.size * self.real)
         self.has_base = True
         return function.evaluate(<void *>function, BASE, NULL, self.base_)
 
-    cdef inline Py_ssize_t count_of(self, Py_ssize_t row) noexcept:
+    cdef inline Py_ssize_t count_of(self, Py_ssize_t row) noexcept nogil:
         cdef int kind = self.kinds[row]
         if kind == ROW_CENTRAL:
             return 2 * self.reach
@@ -373,57 +410,18 @@ cdef class Differences:
             return self.one_sided
         return 1 if kind == ROW_COMPLEX else 0
 
-    cdef inline bint needs_base(self, Py_ssize_t row) noexcept:
+    cdef inline bint needs_base(self, Py_ssize_t row) noexcept nogil:
         cdef int kind = self.kinds[row]
         if kind == ROW_CENTRAL:
             return self.with_base or self.n % 2 == 0
         return kind == ROW_ONE_SIDED or (self.with_base and kind != ROW_FIXED)
 
-    cdef int batch(self, Function function, Py_ssize_t first, Py_ssize_t last) except -1:
-        """All points of the rows in one call of f."""
-        cdef Py_ssize_t row, column, total = 0, k = 0, real = self.real
-        cdef Py_ssize_t value_bytes = self.size * real
-        for row in range(first, last):
-            total += 1 + self.count_of(row)
-        total = checked_sum(total, 1)
-        cdef Py_ssize_t each = real + value_bytes + sizeof(Py_ssize_t) + sizeof(char *)
-        cdef char *memory = <char *>PyMem_Malloc(checked_product(total, each))
-        if memory == NULL:
-            raise MemoryError("no memory for a batch of points")
-        cdef char *points = memory
-        cdef char *values = points + total * real
-        cdef Py_ssize_t *entries = <Py_ssize_t *>(values + total * value_bytes)
-        cdef char **places = <char **>(entries + total)
-        cdef char *place
-        cdef int code = GOOD
-        try:
-            for row in range(first, last):
-                if self.needs_base(row) and (self.own_base or not self.has_base):
-                    entries[k] = self.entries[row] if self.own_base else BASE
-                    memcpy(points + k * real, self.x_ + row * real, real)
-                    places[k] = self.base_ + (row - first if self.own_base else 0) * value_bytes
-                    self.has_base = not self.own_base
-                    k += 1
-                place = self.values_ + (row - first) * self.width * value_bytes
-                for column in range(self.count_of(row)):
-                    entries[k] = self.entries[row]
-                    memcpy(points + k * real, self.points_ + (row * self.width + column) * real, real)
-                    places[k] = place + column * value_bytes
-                    k += 1
-            if k:
-                code = function.evaluate_rows(entries, k, points, values)
-            for row in range(k):
-                memcpy(places[row], values + row * value_bytes, value_bytes)
-        finally:
-            PyMem_Free(memory)
-        return code
-
-    cdef int annotate(self, error, Function function, Py_ssize_t nfev) except -1:
+    cdef int annotate(self, error, Function function, Py_ssize_t nfev, Place at) except -1:
         """Name on the exception the evaluation it came from."""
-        if self.row < self.rows:
-            point = self.x[self.row] if self.column < 0 else self.points[self.row, self.column]
-            base = self.column < 0 and not self.own_base
-            note_evaluation(error, function.label, nfev, BASE if base else self.entries[self.row], point,
+        if at.row < self.rows:
+            point = self.x[at.row] if at.column < 0 else self.points[at.row, at.column]
+            base = at.column < 0 and not self.own_base
+            note_evaluation(error, function.label, nfev, BASE if base else self.entries[at.row], point,
                             function.shape)
         return 0
 
@@ -483,6 +481,13 @@ cdef class Differences:
 
     cpdef int gradient(self, Function function, x, out) except? -100:
         """Difference a scalar function at `x` and write the gradient to `out`; see the reference."""
+        return self.gradient_by(function, None, None, x, out)
+
+    def gradient_on(self, list functions not None, share, x, out):
+        """The same by several threads; `functions` and `share` as for `evaluate_on`."""
+        return self.gradient_by(functions[0], functions, share, x, out)
+
+    cdef int gradient_by(self, Function function, list team, share, x, out) except? -100:
         if not (self.suits(x, function) and self.suits(out, function) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)):
             return UNSUITED
         if self.running:
@@ -492,7 +497,10 @@ cdef class Differences:
             raise ValueError("these differences are not those of a gradient")
         self.plan_for(<cnp.ndarray>x)
         function.start(<cnp.ndarray>x)
-        code = self.evaluate_rows(function, 0, self.rows)
+        if team is not None:
+            code = evaluate_shared(self, team, share, 0, self.rows)
+        else:
+            code = self.evaluate_rows(function, 0, self.rows)
         if code == GOOD:
             code = function.close()
         if code != GOOD:
@@ -569,14 +577,22 @@ cdef class Differences:
         return self.copy_marks(self.statuses)
 
 
-def central_gradient(f, x, out):
+def central_gradient(f, x, out, Compiled compiled=None):
     """The gradient with every option at its default; see the reference."""
-    if not (is_point(x) and PyCallable_Check(f)):
+    if not is_point(x):
         return UNSUITED, None, None
     cdef cnp.dtype dtype = cnp.PyArray_DescrFromType(cnp.PyArray_TYPE(<cnp.ndarray>x))
-    cdef PythonFunction function = PythonFunction.__new__(PythonFunction)
-    function.set_up(f, (), None, cnp.PyArray_NDIM(<cnp.ndarray>x), <Py_ssize_t *>cnp.PyArray_DIMS(<cnp.ndarray>x),
-                    dtype, False, False, "f")
+    cdef int ndim = cnp.PyArray_NDIM(<cnp.ndarray>x)
+    cdef Py_ssize_t *shape = <Py_ssize_t *>cnp.PyArray_DIMS(<cnp.ndarray>x)
+    cdef Function function
+    if compiled is None and PyCallable_Check(f):
+        function = PythonFunction.__new__(PythonFunction)
+        (<PythonFunction>function).set_up(f, (), None, ndim, shape, dtype, False, False, "f")
+    elif compiled is not None and dtype.type_num == cnp.NPY_DOUBLE:
+        function = NativeFunction.__new__(NativeFunction)
+        (<NativeFunction>function).set_up(compiled, ndim, shape, dtype, False, False, "f")
+    else:
+        return UNSUITED, None, None
     cdef Differences differences = Differences.__new__(Differences)
     cdef Py_ssize_t rows = cnp.PyArray_SIZE(<cnp.ndarray>x)
     differences.set_up(rows, dtype, CENTRAL, 2,
@@ -601,4 +617,6 @@ cdef Py_ssize_t checked_sum(Py_ssize_t a, Py_ssize_t b) except -1:
 
 
 include "_points.pxi"
+include "_batch.pxi"
+include "_share.pxi"
 include "_combine.pxi"

@@ -12,7 +12,15 @@ import numpy as np
 _DOUBLE_EPS = float(np.finfo(np.float64).eps)
 BASE = -1
 LINE = -2
-GOOD, TAMPERED, COARSE = 0, 1, 2
+GOOD, TAMPERED, COARSE, HALTED = 0, 1, 2, 3
+# What a compiled function may look like, by the number of its form: (n, x), (n, x, data), (n, x, m, out, data).
+SCALAR, SCALAR_DATA, VECTOR, STATUS = range(4)
+SIGNATURES = (
+    "double (int, double *)",
+    "double (int, double *, void *)",
+    "void (int, double *, int, double *, void *)",
+    "int (int, double *, int, double *, void *)",
+)
 
 
 def note_evaluation(error, label, nfev, entry, point, shape):
@@ -108,6 +116,12 @@ def vector_result(result, dtype, must_be_complex=False, label="f", nfev=0):
     return np.array(array, dtype=dtype, order="C", copy=None), eps
 
 
+def size_error(label, count, nfev, known, known_by_f0):
+    """The error for a result of another length than the first."""
+    other = f"but f0 has shape ({known},)" if known_by_f0 else f"and shape ({known},) before"
+    return ValueError(f"{label} returned shape ({count},) in evaluation {nfev}, {other}")
+
+
 def array_result(result, dtype, shape, label="f", nfev=0):
     """Take real numbers of a given shape from what a function returned: a new C-contiguous array of dtype."""
     expected = f"an array of real numbers of shape {shape}"
@@ -117,8 +131,19 @@ def array_result(result, dtype, shape, label="f", nfev=0):
     return np.array(array, dtype=dtype, order="C")
 
 
+class Converted:
+    """Results that were converted where f was called: ``array``, (count,) or (count, m), and the precision they had."""
+
+    __slots__ = ("array", "eps")
+
+    def __init__(self, array, eps):
+        self.array, self.eps = array, eps
+
+
 def batch_result(result, dtype, count, vector, must_be_complex=False, label="f", nfev=0):
     """Take `count` results from what a vectorised f returned: ``(array (count,) or (count, m), eps)``."""
+    if type(result) is Converted and len(result.array) == count:
+        return np.ascontiguousarray(result.array, dtype=dtype), float(result.eps)
     expected = f"an array of shape ({count}, m)" if vector else f"an array of shape ({count},)"
     array, eps = _as_array(result, dtype, label, nfev, expected)
     if array.ndim == 2 and not vector and array.shape[1] == 1:
@@ -244,8 +269,7 @@ class PythonFunction:
     def _check_size(self, count):
         known = self.size // 2 if self.as_complex else self.size
         if count != known:
-            other = f"but f0 has shape ({known},)" if self.sized_by_f0 else f"and shape ({known},) before"
-            raise ValueError(f"{self.label} returned shape ({count},) in evaluation {self.nfev}, {other}")
+            raise size_error(self.label, count, self.nfev, known, self.sized_by_f0)
 
     def value_at(self, x, f0=None):
         """Return f(x) as an array, or `f0` checked as if f had returned it; learn how long results are."""

@@ -17,7 +17,8 @@ from functools import cache
 
 import numpy as np
 
-from .callback import GOOD, LINE, PythonFunction, note_evaluation, working_type
+from .callback import GOOD, HALTED, LINE, PythonFunction, note_evaluation, working_type
+from .native import NativeFunction
 
 FORWARD, BACKWARD, CENTRAL, COMPLEX = range(4)
 # how one row is differenced
@@ -286,37 +287,83 @@ class Differences:
             refuse_mode(function.label)
         return code
 
+    def evaluate_on(self, functions, share, first=0, last=None):
+        """The same for a compiled f on several threads: one function each, the first of which has begun.
+
+        ``share(part, first, last, halts)`` is to have ``part(i, a, b)`` called so that every row from `first` to `last`
+        is evaluated once, with every i by one thread at a time, and to give the code of the first part in order that is
+        not GOOD; a part ends early once ``halts[i]`` is not 0. The bits are those of one thread.
+        """
+        leader, last = functions[0], self.rows if last is None else last
+        for function in functions[1:]:
+            function.follow(leader)
+        counts, based = self.counts(), self.needs_base()
+        if based[first:last].any() and not self.own_base and not self.has_base:
+            self.has_base = True
+            row = first + int(np.argmax(based[first:last]))
+            code = self._evaluate_at(leader, row, self.base[0], None)
+            if code != GOOD:
+                return code
+        before = leader.nfev
+        calls = counts + (based & self.own_base)
+        evaluated: list[int] = []
+        halts = np.zeros(len(functions), np.intc)
+
+        def part(i, a, b):
+            function = functions[i]
+            number = function.nfev = before + int(calls[first:a].sum())
+            try:
+                return self._evaluate_rows(function, a, b, first, lambda: halts[i])
+            finally:
+                evaluated.append(function.nfev - number)
+
+        code = share(part, first, last, halts)
+        leader.nfev = before + sum(evaluated)
+        return code
+
     def _evaluate_one_by_one(self, function, first, last):
+        return self._evaluate_rows(function, first, last, first)
+
+    def _evaluate_rows(self, function, first, last, start, halted=bool):
+        """Rows first..last of a block that starts at row `start`; HALTED when no more are wanted."""
         counts, based = self.counts(), self.needs_base()
         for row in range(first, last):
-            points = [(self.values[row - first, k], self.points[row, k]) for k in range(counts[row])]
+            if halted():
+                return HALTED
+            points = [(self.values[row - start, k], self.points[row, k]) for k in range(counts[row])]
             if based[row] and self.own_base:
-                points.insert(0, (self.base[row - first], self.x[row]))
+                points.insert(0, (self.base[row - start], self.x[row]))
             elif based[row] and not self.has_base:
                 self.has_base = True
                 points.insert(0, (self.base[0], None))
             for value, point in points:
-                entry = -1 if point is None else int(self.entries[row])
-                try:
-                    code = function.evaluate(entry, point, value)
-                except BaseException as error:
-                    note_evaluation(error, function.label, function.nfev, entry, point, function.shape)
-                    raise
+                code = self._evaluate_at(function, row, value, point)
                 if code != GOOD:
                     return code
         return GOOD
 
+    def _evaluate_at(self, function, row, value, point):
+        """One evaluation, at x itself when `point` is None."""
+        entry = -1 if point is None else int(self.entries[row])
+        try:
+            return function.evaluate(entry, point, value)
+        except BaseException as error:
+            note_evaluation(error, function.label, function.nfev, entry, point, function.shape)
+            raise
+
     def _evaluate_batch(self, function, first, last):
         entries, points, places = [], [], []
         counts, based = self.counts(), self.needs_base()
-        if based[first:last].any() and not self.own_base and not self.has_base:
-            self.has_base = True
-            entries, points, places = [-1], [0.0], [self.base[0]]
         for row in range(first, last):
             if based[row] and self.own_base:
                 entries.append(self.entries[row])
                 points.append(self.x[row])
                 places.append(self.base[row - first])
+            elif based[row] and not self.has_base:
+                self.has_base = True
+                entries.append(-1)
+                points.append(0.0)
+                places.append(self.base[0])
             for k in range(counts[row]):
                 entries.append(self.entries[row])
                 points.append(self.points[row, k])
@@ -406,11 +453,18 @@ class Differences:
         `result` hold what was found); TAMPERED or COARSE when everything must be evaluated again; UNSUITED when `x` or
         `out` is not a C-contiguous, aligned, native array of the right type and shape.
         """
+        return self._gradient_by(function, x, out, lambda: self.evaluate(function))
+
+    def gradient_on(self, functions, share, x, out):
+        """The same by several threads; `functions` and `share` as for `evaluate_on`."""
+        return self._gradient_by(functions[0], x, out, lambda: self.evaluate_on(functions, share))
+
+    def _gradient_by(self, function, x, out, evaluate):
         if not (self._suits(x, function.shape) and self._suits(out, function.shape) and out.flags.writeable):
             return UNSUITED
         self.plan(x)
         function.begin(x)
-        code = self.evaluate(function)
+        code = evaluate()
         if code == GOOD:
             code = function.finish()
         if code != GOOD:
@@ -428,15 +482,18 @@ class Differences:
                 and array.flags.c_contiguous and array.flags.aligned)
 
 
-def central_gradient(f, x, out):
-    """The gradient with every option at its default, as fast as can be.
+def central_gradient(f, x, out, compiled=None):
+    """The gradient with every option at its default, as fast as can be; `compiled` is f as a C function, if it is one.
 
     Returns the gradient; or ``(code, function, differences)``, what `Differences.gradient` said and what it was said
     of, to go on with; or ``(UNSUITED, None, None)`` when f or x must be looked at first.
     """
-    if not (is_point(x) and callable(f)):
+    if not is_point(x) or (compiled is None and not callable(f)) or (compiled is not None and x.dtype != np.float64):
         return UNSUITED, None, None
-    function = PythonFunction(f, (), None, x.shape, x.dtype)
+    if compiled is None:
+        function = PythonFunction(f, (), None, x.shape, x.dtype)
+    else:
+        function = NativeFunction(compiled, x.shape, x.dtype)
     differences = Differences(x.size, x.dtype, CENTRAL, 2, step_factor(function.eps, CENTRAL, 2), function.size)
     if out is None:
         out = np.empty(x.shape, x.dtype)
