@@ -14,6 +14,7 @@ turns a last call into a jump, callgrind misses the return and goes on counting.
 """
 
 import argparse
+import functools
 import gc
 import json
 import os
@@ -34,6 +35,10 @@ import steepest as sd
 from steepest import kernels
 from steepest.kernels import difference, isa, update
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from native_library import build
+
+FOLDER = tempfile.TemporaryDirectory()      # of the library of C functions
 LIMIT = 0.02
 CALLS = 10      # of each case, after one that is not counted
 KERNELS = Path(kernels.__file__).resolve().parent
@@ -60,6 +65,19 @@ def prepared_gradient(n, dtype=np.float64, **options):
     """A prepared gradient of a constant."""
     x = point(n, dtype)
     out, gradient = np.empty_like(x), sd.Gradient(lambda x: 1.0, x, **options)
+    return lambda: gradient(x, out=out)
+
+
+@functools.cache
+def library():
+    """The C functions that the tests compile."""
+    return build(FOLDER.name)
+
+
+def compiled_gradient(n):
+    """A prepared gradient of a C function, whose own instructions do not count."""
+    x = point(n)
+    out, gradient = np.empty_like(x), sd.Gradient(library().ctypes("rosenbrock"), x)
     return lambda: gradient(x, out=out)
 
 
@@ -91,6 +109,7 @@ def momentum(n):
 CASES = {
     "gradient, prepared": Case((2, 100), "call of f", 2, prepared_gradient),
     "gradient, whole call": Case((2, 100), "call of f", 2, whole_gradient),
+    "gradient, compiled": Case((2, 100), "call of f", 2, compiled_gradient),
     "gradient, float32": Case((2, 100), "call of f", 2, lambda n: prepared_gradient(n, np.float32)),
     "gradient, order 8": Case((2, 100), "call of f", 8, lambda n: prepared_gradient(n, order=8)),
     "gradient, forward": Case((2, 100), "entry of x", 1, lambda n: prepared_gradient(n, method="forward", order=1)),

@@ -8,20 +8,24 @@ A kernel is compared by a function `prepare(side, **case)`, which makes everythi
 """
 
 import argparse
+import functools
 import importlib
 import itertools
 import sys
+import tempfile
 import time
 import warnings
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 
 import steepest as sd
-from steepest import backends
+from steepest import backends, threads
+from steepest.kernels.callback import Compiled
 from steepest.reference.callback import GOOD, LINE, working_type
 from steepest.reference.difference import BACKWARD, CENTRAL, COMPLEX, FORWARD, RESOLUTION, step_factor
 
@@ -31,13 +35,15 @@ FIRST += [(method, order, 1) for method in (FORWARD, BACKWARD) for order in (1, 
 HIGHER = [(CENTRAL, order, n) for order in (2, 4, 8) for n in (2, 3, 4)]
 HIGHER += [(FORWARD, 1, 2), (BACKWARD, 2, 3), (FORWARD, 2, 4)]
 SCHEMES = [*FIRST, *HIGHER, (COMPLEX, 1, 1)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+FOLDER = tempfile.TemporaryDirectory()      # of the library of C functions
 REPEATS, LONG = 3, 1e-3     # a call is timed so often, but a long one (in seconds) once
 
 
 def side(name):
     """The modules of one side: "kernels" or "reference"."""
     modules = {module: importlib.import_module(f"steepest.{name}.{module}")
-               for module in ("callback", "difference", "update")}
+               for module in ("callback", "native", "difference", "update")}
     return SimpleNamespace(name=name, **modules)
 
 
@@ -283,6 +289,39 @@ def batch_function(side, dtype, scheme, points, form, bounds):
             lambda: {"result": differences.result, **evaluated(function, differences)})
 
 
+@functools.cache
+def library():
+    """The C functions that the tests compile."""
+    from native_library import build
+
+    return build(FOLDER.name)
+
+
+def compiled(name, size):
+    """One of them."""
+    native = library()
+    return Compiled(native.address(name), native.signature(name), owner=native, size=size)
+
+
+def native_function(side, f, scheme, points, bounds, team, kind="array"):
+    """A C function, alone or shared by threads."""
+    x = point((12,), "d", points)
+    if f.startswith("checked"):
+        x = np.minimum(x, 9.0)
+    vector = "curves" in f
+    function = side.native.NativeFunction(compiled(f, 5 if vector else 1), x.shape, x.dtype, vector, kind == "each")
+    differences = differences_of(side, x, scheme, size=function.size, own_base=kind == "each", bounds=bounds)
+    functions = [function, *function.clones(team - 1)]
+
+    def call():
+        function.begin(x)
+        differences.plan(x)
+        code = differences.evaluate_on(functions, threads.share) if team > 1 else differences.evaluate(function)
+        return code, differences.combine() if code == GOOD else None
+
+    return call, lambda: {"result": differences.result, "nfev": function.nfev, "finish": function.finish()}
+
+
 def combine(side, dtype, scheme, kind, bounds, rows):
     x = point((rows,), dtype)
     vector = kind == "vector"
@@ -431,6 +470,11 @@ KERNELS = [
         dtype=ALL, scheme=SCHEMES, points=["plain", "hard"], bounds=[None, "both"])),
     Kernel("callback.BatchFunction", batch_function, grid(
         dtype=ALL, scheme=SCHEMES, points=["plain", "hard"], form=FORMS, bounds=[None, "both"])),
+    Kernel("native.NativeFunction", native_function, [
+        *grid(f=["rosenbrock", "root", "checked", "curves", "checked_curves"], scheme=SCHEMES[:-1],
+              points=["plain", "hard"], bounds=[None, "both"], team=[1, 3]),
+        *grid(f=["rosenbrock_data", "root"], scheme=SCHEMES[:-1], points=["plain"], bounds=[None, "both"], team=[1, 3],
+              kind=["each"])]),
     Kernel("update.momentum_step", momentum_step, grid(
         dtype=REAL, points=["plain", "hard"], count=[0, 1, 7, 8, 33, 20_000], momentum=[0.0, 0.9],
         nesterov=[False, True], lr=[0.1, -0.003])),
@@ -520,6 +564,7 @@ def main():
     parser = argparse.ArgumentParser(description="Compare every kernel with its reference.")
     parser.add_argument("kernels", nargs="*", help="parts of the names of the kernels to compare; all by default")
     chosen = parser.parse_args().kernels or [""]
+    threads.PAYS = 0    # everything that can be shared is
     sides = side("kernels"), side("reference")
     complaints = [f"{name} has no line in KERNELS" for name in missing()]
     print(f"{'kernel':<42} {'cases':>6} {'units in the last place':>24} {'reference / kernel':>19}")

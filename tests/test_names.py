@@ -11,8 +11,9 @@ import pytest
 import steepest as sd
 
 PROMISED = {
-    "BusyError", "Derivative", "DifferenceWarning", "Gradient", "Jacobian", "Status", "__version__", "backend",
-    "derivative", "gradient", "gradient_descent", "jacobian", "jvp", "show_config", "value_and_gradient",
+    "BusyError", "CompilationWarning", "Derivative", "DifferenceWarning", "FunctionError", "Gradient", "Jacobian",
+    "Status", "__version__", "backend", "compiled", "derivative", "gradient", "gradient_descent", "jacobian", "jvp",
+    "set_num_threads", "show_config", "value_and_gradient",
 }
 
 

@@ -63,6 +63,9 @@ BAD_OPTIONS = [
     ({"bounds": Bounds([0, 0], [3, 1.5])}, ValueError, r"x must lie within bounds, but x\[1\] is 2.0"),
     ({"kwargs": 3}, TypeError, "kwargs must be a dict, not int"),
     ({"vectorized": "yes"}, TypeError, "vectorized must be True or False"),
+    ({"workers": 0}, ValueError, "workers must be at least 1, or -1 for all cores, not 0"),
+    ({"workers": 2.0}, TypeError, r"workers must be None, a number of processes, an executor, .* not 2\.0"),
+    ({"progress": 1}, TypeError, "progress must be True or False, not 1"),
     ({"colour": 1}, TypeError, "colour"),
 ]
 

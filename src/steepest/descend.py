@@ -4,11 +4,14 @@ Here so that the textbook's ``x -= lr * grad`` is one call, on a kernel, with it
 tests/test_descend.py.
 """
 
+import functools
 import math
 
 import numpy as np
 
 from .backends import current
+from .compiled_functions import as_callable, check_f, variants_of
+from .differencing import Run, central_of
 from .options import as_integer, as_point, check_arguments, check_function
 from .prepared import Gradient
 from .reference.callback import BASE, array_result, lent_copy, note_evaluation, scalar_result
@@ -55,7 +58,8 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
     args, kwargs : tuple, dict, optional
         What f and grad take after x.
     **differences
-        Options of `Gradient` (method, order, step, rel_step, x_scale, bounds, vectorized), when `grad` is not given.
+        Options of `Gradient` (method, order, step, rel_step, x_scale, bounds, vectorized, workers, progress), when
+        `grad` is not given. Workers evaluate every call of f, and processes of its own end with the walk.
 
     Returns
     -------
@@ -87,7 +91,7 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
     ['-6.11e-10', '8.15e-10']
     """
     if f is not None or grad is None:
-        check_function(f)
+        check_f(f)
     x = as_point(x0, "x0").copy()
     if x.dtype.kind == "c":
         raise TypeError("x0 must be real")
@@ -100,21 +104,31 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
         check_function(schedule, "schedule")
     if nesterov and momentum == 0:
         raise ValueError("nesterov needs a momentum above 0")
-    objective = _Objective(f, grad, x, args, kwargs, differences)
-    sign = -1.0 if maximize else 1.0
-    step = current().momentum_step
+    rate = functools.partial(_scheduled, schedule, lr)
+    with _Objective(f, grad, x, args, kwargs, differences) as objective:
+        return _walk(objective, x, rate, steps, momentum, bool(nesterov), -1.0 if maximize else 1.0, history)
 
+
+def _scheduled(schedule, lr, t):
+    """The learning rate of step t."""
+    return lr if schedule is None else _number(schedule(t), f"schedule({t})", at_least=0.0)
+
+
+def _walk(objective, x, rate_of, steps, momentum, nesterov, sign, history):
+    """Make the steps."""
+    step = current().momentum_step
     velocity = np.zeros_like(x)
     start = fun = objective.value(x)
     g = objective.gradient(x)
+    objective.foresee(steps, steps if history else min(steps, 1))
     trace = _Trace(x, fun, g) if history else None
     status = 0 if objective.finite(fun, g) else 2
     nit = 0
     while status == 0 and nit < steps:
-        rate = lr if schedule is None else _number(schedule(nit), f"schedule({nit})", at_least=0.0)
+        rate = rate_of(nit)
         before = x.copy(), fun, g
         with np.errstate(all="ignore"):
-            step(x, g, velocity, sign * rate, momentum, bool(nesterov))
+            step(x, g, velocity, sign * rate, momentum, nesterov)
         if np.isfinite(x).all():
             g = objective.gradient(x)
             if trace is not None or nit + 1 == steps:
@@ -159,17 +173,46 @@ class _Objective:
 
     def __init__(self, f, grad, x0, args, kwargs, differences):
         args, kwargs = check_arguments(args, kwargs)
-        self.f = None if f is None else _Counted(f, "f", args, kwargs)
-        self.grad = self.differences = None
+        pointer = None if f is None else as_callable(f)
+        self.f = None if f is None else _Counted(f if pointer is None else pointer, "f", args, kwargs)
+        self.grad = self.differences = self.base = self.bar = None
         self.njev = 0
         if grad is None:
-            self.differences = Gradient(self.f, x0, **differences)
+            # what is compiled, or evaluated by workers, is differenced as such, and the differences count the calls;
+            # else every call is counted
+            self.as_such = (pointer is not None or variants_of(f) is not None
+                            or differences.get("workers") is not None)
+            self.differences = (Gradient(f, x0, args=args, kwargs=kwargs, **differences) if self.as_such
+                                else Gradient(self.f, x0, **differences))
+            settings = self.differences._settings
+            self.bar = settings.bar
+            if settings.crew is not None:
+                base = Run(f, central_of(settings), x0.shape, x0.dtype)
+                self.base = None if base.pooled is None else base
             return
+        pointer = as_callable(grad, x0.size, "grad")
+        grad = grad if pointer is None else pointer
         check_function(grad, "grad")
         self.grad = _Counted(grad, "grad", args, kwargs)
         if differences:
             names = ", ".join(sorted(differences))
             raise TypeError(f"{names}: options of differences have no use when grad is given")
+
+    def __enter__(self):
+        if self.bar is not None:
+            self.bar.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        if self.bar is not None:
+            self.bar.__exit__(*exception)
+        if self.differences is not None:
+            self.differences.close()
+
+    def foresee(self, gradients, values):
+        """Tell the bar how much there is to come, once it has counted a value and a gradient."""
+        if self.bar is not None:
+            self.bar.expect(gradients * (self.bar.done - 1) + values)
 
     @property
     def nfev(self):
@@ -180,14 +223,30 @@ class _Objective:
         """f(x) as a float; NaN when there is no f."""
         if self.f is None:
             return math.nan
-        return float(self.f.at(x, lambda result, label, call: scalar_result(result, _FLOAT, label=label, nfev=call)[0]))
+        if self.base is not None:
+            self.base.count_from(self.nfev)
+            value = float(self.base.value_at(x))
+            self.f.calls = self.base.nfev
+            return value
+        if self.bar is not None:
+            self.bar.expect(1)
+        try:
+            return float(
+                self.f.at(x, lambda result, label, call: scalar_result(result, _FLOAT, label=label, nfev=call)[0])
+            )
+        finally:
+            if self.bar is not None:
+                self.bar.advance(1)
 
     def gradient(self, x):
         """A gradient of the shape and type of x, that nobody else holds."""
         self.njev += 1
         if self.differences is not None:
             self.differences.calls_before = self.nfev
-            return np.asarray(self.differences(x))
+            g = np.asarray(self.differences(x))
+            if self.as_such:
+                self.f.calls = self.differences._calls()
+            return g
         return self.grad.at(x, lambda result, label, call: array_result(result, x.dtype, x.shape, label, call))
 
     def finite(self, fun, g):

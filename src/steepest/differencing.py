@@ -5,13 +5,16 @@ between the points and the result; the loops themselves are in kernels/differenc
 Tested in tests/test_differentiate.py and tests/faults/.
 """
 
+import sys
 import warnings
 
 import numpy as np
 
 from .backends import current
+from .compiled_functions import resolve
 from .error_bars import Bars, bars_of, order_of
 from .errors import DifferenceWarning, Status
+from .evaluation import Evaluation
 from .options import Settings, as_like, check_bounds, check_out, step_rule
 from .reference.callback import COARSE, GOOD, LINE, TAMPERED, working_type
 from .reference.difference import (
@@ -27,7 +30,9 @@ from .reference.difference import (
     refuse_outside,
 )
 from .results import Derivative, describe
+from .threads import share
 
+FLOAT64 = np.dtype(np.float64)
 # Numbers held at a time in a block of a Jacobian, or of points for a vectorised f: half a megabyte of float64.
 BLOCK = 2**16
 # A complex step must agree with a central difference in one direction to this share.
@@ -54,7 +59,7 @@ class Found:
         self.doubt = ""
 
 
-class Run:
+class Run(Evaluation):
     """One f, one shape and type of x, one set of options: the memory of a derivative, used again and again.
 
     Parameters
@@ -72,27 +77,26 @@ class Run:
     """
 
     def __init__(self, f, settings, shape, dtype, vector=False, each=False, made=None):
-        self.kernels = kernels = current()
+        self.kernels = current()
+        compiled = None if made is not None else resolve(f, settings, shape, dtype, vector, each)
+        if compiled is not None:
+            dtype = FLOAT64     # in which C functions see x, whatever its type is
         self.f, self.settings, self.shape, self.dtype, self.vector, self.each = f, settings, shape, dtype, vector, each
         imaginary = settings.method == COMPLEX
         if imaginary and dtype.kind == "c":
             raise ValueError("method='complex' needs a real x; take method='central' for a complex one")
         self.bounds: tuple[np.ndarray, np.ndarray] = check_bounds(settings.bounds, shape, dtype)
         self.in_one_sweep = False   # whether Differences.gradient does the whole work when nothing is unusual
+        self.direct = False         # whether it does so on the calling thread alone
         if made is not None:
             self.function, self.differences = made
             self.factor, self.rule = step_rule(settings, shape, dtype, self.function.eps)
             return
-        arguments = (f, settings.args, settings.kwargs, shape, dtype, vector, imaginary)
-        if settings.vectorized:
-            self.function = kernels.BatchFunction(*arguments, "f", each)
-        elif each:
-            self.function = kernels.ScalarFunction(*arguments)
-        else:
-            self.function = kernels.PythonFunction(*arguments)
+        self.make_function(compiled, imaginary)
         self.choose_steps()
-        if not vector and not imaginary:
+        if not vector and not imaginary and self.pooled is None and settings.bar is None:
             self.in_one_sweep = self.prepare().block == self.rows
+            self.direct = self.in_one_sweep and not self.team
 
     def choose_steps(self):
         """Derive the rule for the steps from the precision of f."""
@@ -108,6 +112,8 @@ class Run:
             return UNSUITED, out
         if out is None:
             out = np.empty(self.shape, self.dtype)
+        if self.team:
+            return self.differences.gradient_on(self.team, share, x, out), out
         return self.differences.gradient(self.function, x, out), out
 
     def prepare(self):
@@ -119,31 +125,6 @@ class Run:
     def base(self):
         """f(x), which the last sweep has evaluated."""
         return self._numbers([self.differences.base])[0, 0]
-
-    def count_from(self, calls):
-        """Let nfev count from a number of calls made before."""
-        self.function.nfev = calls
-
-    @property
-    def nfev(self):
-        """How often f was called."""
-        return self.function.nfev
-
-    def value_at(self, x, f0=None):
-        """f(x), or `f0` checked as if f had returned it, at an x inside the bounds; learns how many numbers f gives."""
-        if self.settings.bounds is not None:
-            refuse_outside(x.reshape(-1), *check_bounds(self.settings.bounds, self.shape, self.dtype))
-        return self.function.value_at(x, f0)
-
-    @property
-    def results(self):
-        """How many numbers f gives; -1 while that is not known."""
-        return self.function.size // 2 if self.function.as_complex else self.function.size
-
-    @property
-    def rows(self):
-        """How many numbers are moved."""
-        return self.function.count
 
     def origin(self, x):
         """The numbers that are moved."""
@@ -167,12 +148,17 @@ class Run:
             method = settings.method
         elif method != settings.method:
             order = min(order, 2)
-        numbers = max(function.size, function.count if function.batch and not self.each else 1)
-        block = None if numbers == 1 else max(1, min(rows, BLOCK // (numbers * 2 * (order or 1))))
-        return self.kernels.Differences(
+        numbers = max(1, function.size, function.count if function.batch and not self.each else 1)
+        points = 2 * (order or 1)
+        block = None if numbers == 1 else max(1, min(rows, BLOCK // (numbers * points)))
+        block = self.block_for(block, rows, numbers, points)
+        made = self.kernels.Differences(
             rows, self.dtype, method, order, self.factor, function.size, block, rule, lower, upper, entries, self.each,
             settings.n, with_base,
         )
+        if with_base:
+            self.with_base = made
+        return made
 
     def sweep(self, differences, x, rows=None, f0=None, look=None):
         """Evaluate and combine: ``(code, results)``, one row of results for each row of differences.
@@ -186,7 +172,7 @@ class Run:
             if f0 is not None and not self.each:
                 differences.set_base(f0)
             parts: list = []
-            code = self._evaluate_blocks(differences, look, parts)
+            code = self._evaluate_blocks(differences, look, parts, rows)
             if code == GOOD:
                 code = self.function.finish()
             if code != TAMPERED:
@@ -194,12 +180,14 @@ class Run:
             self.function.fresh = True
         return code, self._numbers(parts) if code == GOOD else None
 
-    def _evaluate_blocks(self, differences, look, parts):
+    def _evaluate_blocks(self, differences, look, parts, rows):
+        entries = self.entries_of(rows)
         if look is not None:
             look.blocks.clear()
+        self.foresee(differences, entries)
         for first in range(0, max(differences.rows, 1), max(differences.block, 1)):
             last = min(first + differences.block, differences.rows)
-            code = differences.evaluate(self.function, first, last)
+            code = self.evaluate(differences, entries, first, last)
             if code != GOOD:
                 return code
             differences.combine(first, last)
@@ -318,7 +306,7 @@ class Run:
         """Whether f is finite at x itself: otherwise no step can help."""
         if self.each:
             return True
-        return np.isfinite(self.function.value_at(x) if f0 is None else f0).any()
+        return np.isfinite(self.at_base(x) if f0 is None else f0).any()
 
     def _attempts(self, step, size):
         """``(method, steps)`` in the order in which they are tried; 0 for a row that does not try it."""
@@ -364,7 +352,7 @@ class Run:
         check, actual, scale = self.central_check(x, found)
         check.count_from(self.nfev)
         if not self.each:
-            check.function.value_at(x)  # to learn how many results there are
+            check.at_base(x)    # to learn how many results there are
         expected = check.solve(x, np.zeros(check.results)).value
         self.count_from(check.nfev)
         largest = look.table()[0].max(initial=0.0)
@@ -407,6 +395,7 @@ class LineRun(Run):
         self.v, self.lost = v, False
         self.x: np.ndarray = None
         super().__init__(f, settings, v.shape, v.dtype, vector=True)
+        self.v = self.seen(v)
         self.box = self.bounds
 
     def solve(self, x, f0=None, full=False, swept=None):
@@ -505,7 +494,7 @@ def _norm(u):
 def central_of(settings):
     """The same options for second-order central differences with the default step."""
     return Settings(CENTRAL, 2, 1, None, None, settings.x_scale, settings.bounds, settings.args, settings.kwargs,
-                    settings.vectorized)
+                    settings.vectorized, settings.workers, settings.crew, settings.bar)
 
 
 def in_type_of_x(array, dtype):
@@ -518,6 +507,14 @@ def in_type_of_x(array, dtype):
         return array.astype(dtype if array.dtype.kind == "c" else np.dtype(dtype.char.lower()))
 
 
+def _callers_level():
+    """How far up from `deliver` the first caller is that is none of us: warnings name that place."""
+    frame, level, own = sys._getframe(1), 1, __name__.partition(".")[0] + "."
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(own):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def deliver(found, run, shape_up, out, full_output):
     """Warn, write to `out`, and give the caller what was asked for; `shape_up` gives arrays their shape."""
     unresolved = bool((found.status >= UNRESOLVED).any())
@@ -525,7 +522,7 @@ def deliver(found, run, shape_up, out, full_output):
     if unresolved or full_output:
         message = describe(shape_up(found.status)) + (f"; {found.doubt}" if found.doubt else "")
     if unresolved and not full_output:
-        warnings.warn(message, DifferenceWarning, stacklevel=4)
+        warnings.warn(message, DifferenceWarning, stacklevel=_callers_level())
     value = shape_up(found.value)
     if out is None:
         value = value[()]

@@ -5,11 +5,14 @@ happens in between is in differencing.py, and the prepared objects are in prepar
 tests/test_differentiate.py.
 """
 
+from types import FunctionType
+
 import numpy as np
 
 from .backends import current
+from .compiled_functions import at_once, check_f
 from .differencing import LineRun, Run, deliver, in_type_of_x
-from .options import as_point, check_function, check_options, check_out
+from .options import as_point, check_options, check_out
 from .reference.difference import DONE, UNSUITED
 
 __all__ = ["derivative", "gradient", "jacobian", "jvp", "value_and_gradient"]
@@ -28,11 +31,12 @@ def careful_value_and_gradient(run, x, f0, out, full_output, swept=None):
     """The same with f(x), which is evaluated when the differences did not need it; before anything is written."""
     found, base = _solve_gradient(run, x, f0, full_output, swept)
     if base is None:
-        base = run.value_at(x)
+        base = run.value_at(run.seen(x))
     return in_type_of_x(base, x.dtype)[()], deliver(found, run, _shaped_as(x), out, full_output)
 
 
 def _solve_gradient(run, x, f0, full_output, swept):
+    x = run.seen(x)
     if f0 is not None:
         f0 = run.value_at(x, f0)
     found = run.solve(x, f0, full_output, swept)
@@ -47,10 +51,11 @@ def careful_jacobian(run, x, f0, out, full_output):
     """The Jacobian with every fallback."""
     if out is not None:  # as far as it can be known before f is called
         check_out(out, (out.shape[0] if getattr(out, "ndim", 0) == 2 else run.results, x.size), x.dtype)
+        run.take_results(out.shape[0])
     if f0 is not None or run.results < 0:
-        f0 = run.value_at(x, f0)
+        f0 = run.value_at(run.seen(x), f0)
     check_out(out, (run.results, x.size), x.dtype)
-    found = run.solve(x, f0, full_output)
+    found = run.solve(run.seen(x), f0, full_output)
 
     def shape_up(array):
         return np.ascontiguousarray(in_type_of_x(array, x.dtype).T)
@@ -60,13 +65,36 @@ def careful_jacobian(run, x, f0, out, full_output):
 
 def careful_jvp(run, x, f0, out, full_output):
     """The directional derivative with every fallback."""
-    f0 = run.value_at(x, f0)
+    seen = run.seen(x)
+    if out is not None and out.ndim == 1:
+        run.take_results(out.size)
+    f0 = run.value_at(seen, f0)
     check_out(out, f0.shape, x.dtype)
 
     def shape_up(array):
         return in_type_of_x(array, x.dtype).reshape(f0.shape)
 
-    return deliver(run.solve(x, f0.reshape(-1), full_output), run, shape_up, out, full_output)
+    return deliver(run.solve(seen, f0.reshape(-1), full_output), run, shape_up, out, full_output)
+
+
+def once(careful, run, *arguments):
+    """Make the one call that a run is made for: workers of its own end with it."""
+    crew = run.settings.crew
+    if crew is None:
+        return watched(careful, run, *arguments)
+    try:
+        return watched(careful, run, *arguments)
+    finally:
+        crew.close()
+
+
+def watched(careful, run, *arguments):
+    """Make a call, in sight of a bar where one is asked for."""
+    bar = run.settings.bar
+    if bar is None:
+        return careful(run, *arguments)
+    with bar:
+        return careful(run, *arguments)
 
 
 def as_vector(x):
@@ -77,7 +105,8 @@ def as_vector(x):
 
 
 def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None, f0=None,
-             noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None, full_output=False):
+             noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False, out=None,
+             full_output=False):
     """Gradient of a scalar function of an array, by finite differences.
 
     Parameters
@@ -111,8 +140,14 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
         What f takes after x.
     vectorized : bool, optional
         f takes points of shape ``(k, *x.shape)`` and gives ``(k,)`` values.
-    workers : None
-        Not available in this version.
+    workers : int, executor or callable, optional
+        Who evaluates f. An int is a number of processes, -1 for one on each core. An executor is anything with the
+        ``submit`` of `concurrent.futures`: its threads and processes, Dask's ``client.get_executor()``, mpi4py's
+        ``MPIPoolExecutor``, loky's. A callable maps a function over a list, as ``multiprocessing.Pool().map`` does.
+        Bits, exceptions and their notes are those of one process, for any number of workers; with `vectorized`, each
+        block of points that a worker gets is one call of f.
+    progress : bool, optional
+        Show a bar of tqdm that counts evaluations.
     out : ndarray, optional
         Where the gradient goes, in the shape and type of the result. Untouched when the call fails.
     full_output : bool, optional
@@ -158,21 +193,23 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
     if (  # every option at its default: the quick road
         method == "central" and order is None and step is None and rel_step is None and x_scale is None
         and bounds is None and f0 is None and noise is None and args is _NO_ARGUMENTS and kwargs is None
-        and vectorized is False and workers is None and out is None and full_output is False
+        and vectorized is False and workers is None and progress is False and out is None and full_output is False
     ):
         settings = _PLAIN
-        found = current().central_gradient(f, x, None)
-        if type(found) is not tuple:
-            return found if found.ndim else found[()]
-        swept, *made = found
+        compiled = None if type(f) is FunctionType else at_once(f, x)
+        if compiled is not UNSUITED:
+            found = current().central_gradient(f, x, None, compiled)
+            if type(found) is not tuple:
+                return found if found.ndim else found[()]
+            swept, *made = found
     else:
         settings = check_options(
-            method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers
+            method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, progress=progress
         )
     if made is not None and swept != UNSUITED:
         x = made[0].snapshot()
     else:
-        check_function(f)
+        check_f(f)
         x, made, swept = as_point(x), None, None
     check_out(out, x.shape, x.dtype)
     run = Run(f, settings, x.shape, x.dtype, made=made)
@@ -182,17 +219,19 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
             return result if result is out or x.shape else result[()]
         if swept == UNSUITED:
             swept = None
-    return careful_gradient(run, x, f0, out, full_output, swept)
+    return once(careful_gradient, run, x, f0, out, full_output, swept)
 
 
 def value_and_gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                       f0=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None,
-                       full_output=False):
+                       f0=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False,
+                       out=None, full_output=False):
     """Value and gradient of a scalar function together, sharing evaluations.
 
     Parameters
     ----------
-    f, x, method, order, step, rel_step, x_scale, bounds, f0, noise, args, kwargs, vectorized, workers, out, full_output
+    f, x, method, order, step, rel_step, x_scale, bounds, f0, noise, args, kwargs, vectorized, workers, progress
+        As for `gradient`.
+    out, full_output
         As for `gradient`.
 
     Returns
@@ -214,15 +253,17 @@ def value_and_gradient(f, x, *, method="central", order=None, step=None, rel_ste
     >>> float(value), gradient
     (25.0, array([6., 8.]))
     """
-    settings = check_options(method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers)
-    check_function(f)
+    settings = check_options(
+        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, progress=progress
+    )
+    check_f(f)
     x = as_point(x)
     check_out(out, x.shape, x.dtype)
-    return careful_value_and_gradient(Run(f, settings, x.shape, x.dtype), x, f0, out, full_output)
+    return once(careful_value_and_gradient, Run(f, settings, x.shape, x.dtype), x, f0, out, full_output)
 
 
 def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None, f0=None,
-             sparsity=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None,
+             sparsity=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False, out=None,
              full_output=False):
     """Jacobian of a vector function of a vector, by finite differences.
 
@@ -240,7 +281,7 @@ def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_
         f takes points of shape ``(k, n)`` and gives ``(k, m)`` values.
     out : ndarray, (m, n), optional
         Where the Jacobian goes.
-    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, workers, full_output
+    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, workers, progress, full_output
         As for `gradient`.
 
     Returns
@@ -262,15 +303,16 @@ def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_
            [0., 1.]])
     """
     settings = check_options(
-        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, sparsity
+        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, sparsity,
+        progress=progress,
     )
-    check_function(f)
+    check_f(f)
     x = as_vector(as_point(x))
-    return careful_jacobian(Run(f, settings, x.shape, x.dtype, vector=True), x, f0, out, full_output)
+    return once(careful_jacobian, Run(f, settings, x.shape, x.dtype, vector=True), x, f0, out, full_output)
 
 
 def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None, f0=None,
-        noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None, full_output=False):
+        noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False, out=None, full_output=False):
     """Directional derivative: the product of the Jacobian (or gradient) at x with a vector v.
 
     Parameters
@@ -290,7 +332,7 @@ def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_sc
         f(x), when it is known. It is evaluated once otherwise, to learn m.
     out : ndarray, optional
         Where the product goes, in the shape of f(x).
-    method, order, x_scale, bounds, noise, args, kwargs, vectorized, workers, full_output
+    method, order, x_scale, bounds, noise, args, kwargs, vectorized, workers, progress, full_output
         As for `gradient`.
 
     Returns
@@ -309,8 +351,10 @@ def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_sc
     >>> float(sd.jvp(lambda x: x[0] ** 2 + x[1] ** 2, [3.0, 4.0], [1.0, 0.5]).round(8))
     10.0
     """
-    settings = check_options(method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers)
-    check_function(f)
+    settings = check_options(
+        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, progress=progress
+    )
+    check_f(f)
     x = as_point(x)
     v = as_point(v, "v")
     if v.shape != x.shape:
@@ -322,11 +366,12 @@ def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_sc
     if out is not None:  # as far as it can be known before f is called
         check_out(out, getattr(out, "shape", ()), x.dtype)
     run = LineRun(f, settings, np.ascontiguousarray(v, x.dtype).reshape(x.shape))
-    return careful_jvp(run, x, f0, out, full_output)
+    return once(careful_jvp, run, x, f0, out, full_output)
 
 
 def derivative(f, x, n=1, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-               noise=None, args=(), kwargs=None, vectorized=False, workers=None, out=None, full_output=False):
+               noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False, out=None,
+               full_output=False):
     """n-th derivative of a function of one number, at every entry of x.
 
     Parameters
@@ -341,7 +386,7 @@ def derivative(f, x, n=1, *, method="central", order=None, step=None, rel_step=N
         f takes a one-dimensional array of numbers and gives one of the same length.
     out : ndarray, optional
         Where the derivatives go, in the shape and type of x.
-    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, workers, full_output
+    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, workers, progress, full_output
         As for `gradient`. The default step is ``c * eps**(1/(n + order)) * max(|x|, x_scale)``; the complex step gives
         first derivatives only.
 
@@ -364,10 +409,11 @@ def derivative(f, x, n=1, *, method="central", order=None, step=None, rel_step=N
     1.0
     """
     settings = check_options(
-        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, n=n
+        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, n=n,
+        progress=progress,
     )
-    check_function(f)
+    check_f(f)
     x = as_point(x)
     check_out(out, x.shape, x.dtype)
     run = Run(f, settings, x.shape, x.dtype, each=True)
-    return careful_gradient(run, x, None, out, full_output)
+    return once(careful_gradient, run, x, None, out, full_output)

@@ -8,8 +8,10 @@ import operator
 
 import numpy as np
 
+from .progress import Bar
 from .reference.callback import working_type
 from .reference.difference import BACKWARD, CENTRAL, COMPLEX, FORWARD, refuse_nonfinite, step_factor
+from .workers import check_workers, crew_of
 
 METHODS = {
     "central": CENTRAL,
@@ -23,7 +25,6 @@ METHODS = {
 ORDERS = {CENTRAL: (2, 4, 6, 8), FORWARD: (1, 2, 3, 4), BACKWARD: (1, 2, 3, 4), COMPLEX: (None,)}
 LATER = {
     "noise": "noise-aware steps",
-    "workers": "evaluation by several workers",
     "sparsity": "sparse Jacobians",
     "method='adaptive'": "the adaptive method",
     "x_scale='auto'": "automatic scales",
@@ -31,12 +32,18 @@ LATER = {
 
 
 class Settings:
-    """The checked options of a derivative that do not depend on x."""
+    """The checked options of a derivative that do not depend on x.
+
+    `crew` evaluates f where `workers` are given, and `bar` shows how far it is; runs that serve one call, or one
+    prepared object, have them in common.
+    """
 
     __slots__ = (
         "args",
+        "bar",
         "bounds",
         "by_default",
+        "crew",
         "kwargs",
         "method",
         "n",
@@ -44,13 +51,16 @@ class Settings:
         "rel_step",
         "step",
         "vectorized",
+        "workers",
         "x_scale",
     )
 
-    def __init__(self, method, order, n, step, rel_step, x_scale, bounds, args, kwargs, vectorized):
+    def __init__(self, method, order, n, step, rel_step, x_scale, bounds, args, kwargs, vectorized, workers=None,
+                 crew=None, bar=None):
         self.method, self.order, self.n = method, order, n
         self.step, self.rel_step, self.x_scale, self.bounds = step, rel_step, x_scale, bounds
         self.args, self.kwargs, self.vectorized = args, kwargs, vectorized
+        self.workers, self.crew, self.bar = workers, crew, bar
         self.by_default = step is None and rel_step is None and x_scale is None
 
 
@@ -60,12 +70,10 @@ def later(name):
 
 
 def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers,
-                  sparsity=None, n=1):
+                  sparsity=None, n=1, progress=False):
     """Check the options common to all derivatives; steps and bounds are checked against x later."""
     if noise is not None:
         raise later("noise")
-    if workers is not None:
-        raise later("workers")
     if sparsity is not None:
         raise later("sparsity")
     if isinstance(method, str) and method == "adaptive":
@@ -97,9 +105,13 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
     args, kwargs = check_arguments(args, kwargs)
     if not isinstance(vectorized, (bool, np.bool_)):
         raise TypeError(f"vectorized must be True or False, not {vectorized!r}")
+    if not isinstance(progress, (bool, np.bool_)):
+        raise TypeError(f"progress must be True or False, not {progress!r}")
+    workers = check_workers(workers)
     step, rel_step, x_scale = (_snapshot(value) for value in (step, rel_step, x_scale))
     return Settings(
-        code, order, n, step, rel_step, x_scale, _pair(bounds), args, kwargs, bool(vectorized)
+        code, order, n, step, rel_step, x_scale, _pair(bounds), args, kwargs, bool(vectorized), workers,
+        crew_of(workers), Bar() if progress else None,
     )
 
 

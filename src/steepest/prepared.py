@@ -8,10 +8,11 @@ import functools
 import numpy as np
 
 from .backends import current
+from .compiled_functions import check_f
 from .differencing import Run, in_type_of_x
-from .differentiate import as_vector, careful_gradient, careful_jacobian, careful_value_and_gradient
+from .differentiate import as_vector, careful_gradient, careful_jacobian, careful_value_and_gradient, watched
 from .errors import BusyError
-from .options import as_point, check_function, check_options, check_out
+from .options import as_point, check_options, check_out
 from .reference.difference import DONE, UNSUITED
 
 __all__ = ["Gradient", "Jacobian"]
@@ -30,7 +31,7 @@ class _Prepared:
         if hasattr(self, "_idle"):
             raise BusyError(f"this {type(self).__name__} is prepared already: make a new one")
         settings = check_options(**options, sparsity=sparsity)
-        check_function(f)
+        check_f(f)
         x0 = as_point(x0, "x0")
         if self._vector:
             x0 = as_vector(x0)
@@ -53,7 +54,22 @@ class _Prepared:
         return f"{type(self).__name__}({self._f!r}, shape={self.shape}, dtype={self.dtype}{options})"
 
     def __reduce__(self):
+        workers = self._settings.workers
+        if workers is not None and not isinstance(workers, int):
+            raise TypeError(f"this {type(self).__name__} cannot be copied or pickled, for its workers are "
+                            f"{type(workers).__name__}: make one where it is needed, or let workers be a number")
         return functools.partial(type(self), **self._options), (self._f, self._x0)
+
+    def close(self):
+        """End the processes of ``workers=k``; a later call starts new ones. Executors are left to their owner."""
+        if self._settings.crew is not None:
+            self._settings.crew.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
 
     def _make(self):
         return Run(self._f, self._settings, self._x0.shape, self._x0.dtype, self._vector)
@@ -65,6 +81,10 @@ class _Prepared:
         except IndexError:
             return self._make()
         return run if run.kernels is current() else self._make()
+
+    def _calls(self):
+        """Calls of f made before and by the last call, when no other one is under way."""
+        return self._idle[-1].nfev
 
     def _point(self, x):
         """X in the shape and type that were prepared for."""
@@ -84,7 +104,8 @@ class Gradient(_Prepared):
     """A gradient made ready: buffers made once, called as ``g(x)`` or ``g(x, out=...)``.
 
     It serves as ``jac=`` of `scipy.optimize.minimize`, from several threads, from inside its own f, and it is picklable
-    when f is.
+    when f is and `workers` is a number. Processes of its own (``workers=k``) are started by the first call and given f
+    and `args` as they are then; they end with `close`, at the end of a ``with`` block, or with the object.
 
     Parameters
     ----------
@@ -92,7 +113,7 @@ class Gradient(_Prepared):
         As for `gradient`.
     x0 : array_like
         A point of the shape and type of those to come; f is not called.
-    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers
+    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, progress
         As for `gradient`.
 
     Raises
@@ -115,9 +136,10 @@ class Gradient(_Prepared):
     """
 
     def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                 noise=None, args=(), kwargs=None, vectorized=False, workers=None):
+                 noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
-                         bounds=bounds, noise=noise, args=args, kwargs=kwargs, vectorized=vectorized, workers=workers)
+                         bounds=bounds, noise=noise, args=args, kwargs=kwargs, vectorized=vectorized, workers=workers,
+                         progress=progress)
 
     def __call__(self, x, out=None):
         """Gradient at x.
@@ -135,41 +157,51 @@ class Gradient(_Prepared):
         """
         run = self._take()
         run.function.nfev = self.calls_before
-        try:
-            swept, result = run.sweep_at_once(x, out)
+        try:    # short: Python 3.11 needs memory to leave a longer one, and has none where that is the error
+            if out is None or not run.direct:
+                swept, result = self._swept(run, x, out)
+            else:
+                swept, result = run.differences.gradient(run.function, x, out), out
             if swept == DONE:
-                return result if out is not None or run.shape else result[()]
-            x, swept = self._carefully(run, x, out, swept)
-            return careful_gradient(run, x, None, out, False, swept)
+                return result
+            return self._carefully(careful_gradient, run, x, out, swept)
         finally:
             self._idle.append(run)
 
-    def _carefully(self, run, x, out, swept):
-        """Check the arguments of a call whose quick sweep was not the end."""
+    def _swept(self, run, x, out):
+        """What `sweep_at_once` gives, the result in its shape."""
+        swept, result = run.sweep_at_once(x, out)
+        return swept, result if out is not None or run.shape or swept != DONE else result[()]
+
+    def _value(self, run):
+        """f(x) after a quick sweep, evaluated when the sweep did not need it."""
+        value = run.base() if run.differences.has_base else run.function.value_at(run.function.snapshot())
+        return in_type_of_x(value, run.dtype)[()]
+
+    def _carefully(self, careful, run, x, out, swept):
+        """Go on with a call whose quick sweep was not the end."""
         if swept != UNSUITED:
-            return run.function.snapshot(), swept
+            return watched(careful, run, run.function.snapshot(), None, out, False, swept)
         x = self._point(x)
         check_out(out, run.shape, run.dtype)
         run.count_from(self.calls_before)
-        return x, None
+        return watched(careful, run, x, None, out, False, None)
 
     def value_and_gradient(self, x, out=None):
         """Value and gradient at x, sharing evaluations: ``(f(x), gradient)``; parameters as for a call."""
         run = self._take()
         run.function.nfev = self.calls_before
         try:
-            swept, result = run.sweep_at_once(x, None) if out is None else (UNSUITED, None)
+            swept, result = self._swept(run, x, None) if out is None else (UNSUITED, None)
             if swept == DONE:
-                value = run.base() if run.differences.has_base else run.function.value_at(run.function.snapshot())
-                return in_type_of_x(value, run.dtype)[()], result if run.shape else result[()]
-            x, swept = self._carefully(run, x, out, swept)
-            return careful_value_and_gradient(run, x, None, out, False, swept)
+                return self._value(run), result
+            return self._carefully(careful_value_and_gradient, run, x, out, swept)
         finally:
             self._idle.append(run)
 
 
 class Jacobian(_Prepared):
-    """A Jacobian made ready: buffers made once, called as ``J(x)`` or ``J(x, out=...)``.
+    """A Jacobian made ready: buffers made once, called as ``J(x)`` or ``J(x, out=...)``; otherwise as `Gradient`.
 
     Parameters
     ----------
@@ -177,7 +209,7 @@ class Jacobian(_Prepared):
         As for `jacobian`.
     x0 : array_like, (n,)
         A point of the shape and type of those to come; f is not called.
-    method, order, step, rel_step, x_scale, bounds, sparsity, noise, args, kwargs, vectorized, workers
+    method, order, step, rel_step, x_scale, bounds, sparsity, noise, args, kwargs, vectorized, workers, progress
         As for `jacobian`.
 
     Raises
@@ -199,10 +231,10 @@ class Jacobian(_Prepared):
     _vector = True
 
     def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                 sparsity=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None):
+                 sparsity=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
                          bounds=bounds, sparsity=sparsity, noise=noise, args=args, kwargs=kwargs,
-                         vectorized=vectorized, workers=workers)
+                         vectorized=vectorized, workers=workers, progress=progress)
 
     def __call__(self, x, out=None):
         """Jacobian at x, shape (m, n); `out` takes it when given."""
@@ -211,7 +243,7 @@ class Jacobian(_Prepared):
         learned = run.results >= 0
         try:
             run.count_from(self.calls_before)
-            result = careful_jacobian(run, x, None, out, False)
+            result = watched(careful_jacobian, run, x, None, out, False)
             learned = True
             return result
         finally:

@@ -4,6 +4,7 @@ Here so that a function that is added joins all of them with one line in `ENTRIE
 every undisturbed run is right and every row of the catalogue has a test or a reason is tested in test_catalogue.py.
 """
 
+import concurrent.futures
 import contextlib
 import functools
 import os
@@ -20,7 +21,8 @@ import steepest as sd
 # The point at which everything is differentiated, unless a test needs another.
 X = np.array([0.5, -1.25, 2.0])
 
-PREPARED = frozenset({"method", "order", "step", "rel_step", "x_scale", "bounds", "args", "kwargs", "noise", "workers"})
+PREPARED = frozenset({"method", "order", "step", "rel_step", "x_scale", "bounds", "args", "kwargs", "noise", "workers",
+                      "progress"})
 CALLED = PREPARED | {"out"}
 FULL = CALLED | {"f0", "full_output"}
 DESCENT = PREPARED - {"bounds"}
@@ -98,6 +100,7 @@ class Entry:
     pick: Callable = lambda result: result      # the derivative in what it gives
     answer: Callable = lambda derivative: derivative  # what the derivative of its kind turns into
     one_point: bool = True                  # f is called near x only
+    here: bool = True                       # f is called by the thread that calls the entry point
 
     @property
     def kind(self):
@@ -114,6 +117,10 @@ class Entry:
 
     def __str__(self):
         return self.name.replace(" ", "-")
+
+
+# A worker in this process: f is called as often, and in the same order, as without.
+THREAD = concurrent.futures.ThreadPoolExecutor(1)
 
 
 def _along(f, x, **options):
@@ -158,6 +165,8 @@ ENTRIES = [
     Entry("Gradient vectorized", "batch", functools.partial(_prepared, vectorized=True), CALLED),
     Entry("Gradient.value_and_gradient", "scalar", _prepared_value, CALLED, **_second),
     Entry("Jacobian", "vector", _prepared_jacobian, CALLED),
+    Entry("gradient by a thread", "scalar", functools.partial(sd.gradient, workers=THREAD), here=False),
+    Entry("jacobian by map", "vector", functools.partial(sd.jacobian, workers=map)),
     Entry("gradient_descent", "scalar", _descent, **_walk),
     Entry("gradient_descent grad", "field", _descent_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
 ]
@@ -179,13 +188,14 @@ OPTIONS = [
 ]
 
 
-def entries(*options, arrays=False, one_point=False, kinds=None):
-    """The entry points that have some options, whose f sees arrays, calls f near x only, or is of some kinds."""
+def entries(*options, arrays=False, one_point=False, kinds=None, here=False):
+    """The entry points that have some options, or whose f sees arrays, is called near x only or here, or of a kind."""
     return [
         entry for entry in ENTRIES
         if entry.takes >= set(options)
         and (entry.kind.sees_array or not arrays)
         and (entry.one_point or not one_point)
+        and (entry.here or not here)
         and (kinds is None or entry.kind_name in kinds)
     ]
 

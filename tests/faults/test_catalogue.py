@@ -1,7 +1,8 @@
 """The fault catalogue itself: which test stands for which row, and that the table of entry points is complete.
 
 Here because a row without a test, or a function outside the table, is a promise that nobody keeps.
-It tests that every row of A to E has a test or a reason, that the tests exist, and that undisturbed runs are right.
+It tests that every row of A to E and of H has a test or a reason, that the tests exist, and that undisturbed runs are
+right.
 """
 
 import ast
@@ -108,9 +109,26 @@ ROWS = {
     "F7": "test_F7_nothing_grows_over_many_calls_half_of_them_raising",
     "G1": "test_G1_ctrl_c_is_answered_within_50_ms_of_one_long_call",
     "G2": "test_G2_ctrl_c_while_f_runs_comes_out_of_every_entry_point",
+    "G3": "test_G3_ctrl_c_stops_the_threads_of_a_run",
     "G4": "test_G4_no_signal_handler_is_installed",
     "G5": "test_G5_one_f_in_eight_threads_gives_the_bits_of_one",
     "G6": "test_G6_one_prepared_object_in_eight_threads_gives_the_bits_of_one",
+    "G9": "test_G9_a_forked_child_makes_threads_of_its_own",
+    "G10": "test_G10_a_fork_while_other_threads_start_and_use_pools",
+    "G11": "test_G11_of_several_failures_the_first_by_index_is_raised",
+    "G12": "test_G12_the_interpreter_may_exit_while_daemon_threads_are_in_a_compiled_function",
+    "G14": "test_G14_any_number_of_threads_gives_the_bits_of_one",
+    "H1": "test_H1_a_wrong_signature_is_refused_everywhere_and_both_are_named",
+    "H2": "test_H2_an_address_and_what_has_no_name_are_refused_everywhere",
+    "H3": "test_H3_a_ctypes_function_without_declared_types_is_refused_everywhere",
+    "H4": "test_H4_a_c_function_made_of_a_python_function_is_refused_everywhere",
+    "H5": "test_H5_a_status_above_zero_is_a_value_that_is_not_there",
+    "H6": "test_H6_an_exception_set_by_a_c_function_comes_back_as_the_same_object",
+    "H7": "test_H7_an_njit_function_that_raises_is_an_exception_and_never_a_number",
+    "H8": "test_H8_a_prepared_object_keeps_user_data_as_long_as_it_lives",
+    "H9": "test_H9_a_c_function_that_writes_into_x_gets_the_same_derivative",
+    "H10": "test_H10_what_may_not_be_thrown_through_us_is_documented",
+    "H11": "test_H11_a_compiled_function_runs_in_one_thread_unless_more_are_asked_for",
     "I1": "test_I1_a_copy_gives_the_same_bits_and_shares_no_workspace",
     "I2": "test_I2_a_forged_constructor_call_is_checked_like_any_other",
     "I3": "test_I3_an_object_made_without_init_raises_and_never_crashes",
@@ -118,9 +136,10 @@ ROWS = {
     "J1": "test_J1_flushing_denormals_changes_no_bit",
     "J3": "test_J3_the_mode_of_the_caller_is_kept",
 }
-CATALOGUE = {"A": 22, "B": 16, "C": 21, "D": 6, "E": 16}
+CATALOGUE = {"A": 22, "B": 16, "C": 21, "D": 6, "E": 16, "H": 11}
 # Public names that are no entry point: they take no function to be differentiated or walked down.
-NO_ENTRY = {"BusyError", "Derivative", "DifferenceWarning", "Status", "backend", "show_config"}
+NO_ENTRY = {"BusyError", "CompilationWarning", "Derivative", "DifferenceWarning", "FunctionError", "Status", "backend",
+            "compiled", "set_num_threads", "show_config"}
 
 
 def functions_here():
