@@ -26,6 +26,7 @@ import numpy as np
 import steepest as sd
 from steepest import backends, threads
 from steepest.kernels.callback import Compiled
+from steepest.reference import update
 from steepest.reference.callback import GOOD, LINE, working_type
 from steepest.reference.difference import BACKWARD, CENTRAL, COMPLEX, FORWARD, RESOLUTION, step_factor
 
@@ -367,10 +368,32 @@ def is_point(side, x):
     return lambda: side.difference.is_point(x), dict
 
 
-def momentum_step(side, dtype, points, count, momentum, nesterov, lr):
-    x, gradient, velocity = (point((count,), dtype, points) * np.dtype(dtype).type(scale) for scale in (1, 0.3, -0.7))
-    return (lambda: side.update.momentum_step(x, gradient, velocity, lr, momentum, nesterov),
-            lambda: {"x": x, "velocity": velocity, "gradient": gradient})
+def step(side, dtype, rule, points, count, numbers):
+    """One step of a rule, its states as a run could have left them."""
+    kept = update.RULES[rule][1]
+    x, gradient, *states = (point((count,), dtype, points) * np.dtype(dtype).type(scale)
+                            for scale in (1, 0.3, *(0.7, 0.2, 0.9)[:kept]))
+    states = [abs(state) for state in states]
+    return (lambda: side.update.step(rule, x, gradient, states, numbers),
+            lambda: {"x": x, "states": states, "gradient": gradient})
+
+
+def optimizer(side, dtype, family, clip, averaging, sign):
+    """Some steps of a family, from its defaults, with what may be done to a gradient before and to x after."""
+    settings = FAMILIES[family]
+    named = dict(zip(update.FAMILIES[family], settings, strict=True))
+    arrays = [point((count,), dtype) for count in (3, 700, 70_000)]
+    states = [[np.full_like(x, value) for value in update.states_of(family, named)] for x in arrays]
+    means = [x.copy() for x in arrays] if averaging or family == "asgd" else None
+    made = side.update.Optimizer(family, arrays, False, [0, 1, 0], [settings, settings], states, means,
+                                 averaging if family != "asgd" else np.nan, clip, 0.5, sign)
+    gradients = [point((count,), dtype)[::-1].copy() for count in (3, 700, 70_000)]
+
+    def call():
+        for _ in range(3):
+            made.step(gradients)
+
+    return call, lambda: {"arrays": arrays, "states": states, "means": means or [], "carried": made.carried}
 
 
 def public(side, call, dtype, options):
@@ -437,6 +460,15 @@ class Kernel(NamedTuple):
     granted: float = 0.0
 
 
+# A family of rules and settings in the order of `update.FAMILIES`.
+FAMILIES = {
+    "sgd": (0.1, 0.01, 0.9, 0.1, 0), "asgd": (0.1, 0.01, 1e-4, 0.75, 1), "adagrad": (0.1, 0.01, 0.1, 1e-10),
+    "adadelta": (1, 0.01, 0.9, 1e-6), "rmsprop": (0.01, 0.01, 0.99, 1e-8, 0.9, 1, 0),
+    "adam": (1e-3, 0.01, 0.9, 0.999, 1e-8, 0, 1), "nadam": (2e-3, 0.01, 0.9, 0.999, 1e-8, 4e-3, 0),
+    "radam": (1e-3, 0.01, 0.9, 0.999, 1e-8, 1), "adamax": (2e-3, 0.01, 0.9, 0.999, 1e-8),
+    "adabelief": (1e-3, 0.01, 0.9, 0.999, 1e-16, 1e-16, 0), "lion": (1e-4, 0.01, 0.9, 0.99),
+    "rprop": (0.01, 0.5, 1.2, 1e-6, 50),
+}
 FORMS = ["number", "vector", "elementwise"]
 KERNELS = [
     Kernel("difference.Differences.plan", plan, grid(
@@ -475,9 +507,12 @@ KERNELS = [
               points=["plain", "hard"], bounds=[None, "both"], team=[1, 3]),
         *grid(f=["rosenbrock_data", "root"], scheme=SCHEMES[:-1], points=["plain"], bounds=[None, "both"], team=[1, 3],
               kind=["each"])]),
-    Kernel("update.momentum_step", momentum_step, grid(
-        dtype=REAL, points=["plain", "hard"], count=[0, 1, 7, 8, 33, 20_000], momentum=[0.0, 0.9],
-        nesterov=[False, True], lr=[0.1, -0.003])),
+    Kernel("update.step", step, grid(
+        dtype="fd", rule=list(update.RULES), points=["plain", "hard"], count=[0, 1, 7, 8, 33, 20_000],
+        numbers=[(0.1, 0.9, 0.99, 0.01, 1.1, 1e-8, 0.3), (1e-3, 0.5, 0.5, 2.0, 0.7, 1e-3, 1e-16)])),
+    Kernel("update.Optimizer", optimizer, grid(
+        dtype="fd", family=list(FAMILIES), clip=[None, "value", "norm", "global_norm"], averaging=[0.0, 0.1],
+        sign=[1.0, -1.0])),
     *(Kernel(f"whole calls: {call}", public, grid(call=[call], dtype=ALL, options=OPTIONS)) for call in PUBLIC),
     Kernel("whole calls: gradient_descent", descent, grid(
         dtype=REAL, with_grad=[False, True],

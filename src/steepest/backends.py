@@ -29,7 +29,8 @@ def _gather(name, callback, native, difference, update):
         NativeFunction=native.NativeFunction,
         Differences=difference.Differences,
         central_gradient=difference.central_gradient,
-        momentum_step=update.momentum_step,
+        step=update.step,
+        Optimizer=update.Optimizer,
     )
 
 

@@ -39,12 +39,13 @@ def show_config(mode="stdout"):
     import scipy
 
     from .backends import current
-    from .kernels.isa import build_facts
+    from .kernels.isa import build_facts, instruction_set
 
     facts = {
         "steepest": __version__,
         "backend": current().name,
         **build_facts(),
+        "update rules": instruction_set(),
         "python": sys.version.split()[0],
         "numpy": numpy.__version__,
         "scipy": scipy.__version__,

@@ -12,8 +12,9 @@ import numpy as np
 from .backends import current
 from .compiled_functions import as_callable, check_f, variants_of
 from .differencing import Run, central_of
-from .options import as_integer, as_point, check_arguments, check_function
+from .options import as_integer, as_number, as_point, check_arguments, check_function
 from .prepared import Gradient
+from .reference import update as twin
 from .reference.callback import BASE, array_result, lent_copy, note_evaluation, scalar_result
 
 __all__ = ["gradient_descent"]
@@ -95,8 +96,8 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
     x = as_point(x0, "x0").copy()
     if x.dtype.kind == "c":
         raise TypeError("x0 must be real")
-    lr = _number(lr, "lr", above=0.0)
-    momentum = _number(momentum, "momentum", at_least=0.0, below=1.0)
+    lr = as_number(lr, "lr", above=0.0)
+    momentum = as_number(momentum, "momentum", at_least=0.0, below=1.0)
     steps = as_integer(steps, "steps")
     if steps < 0:
         raise ValueError(f"steps must be at least 0, not {steps}")
@@ -111,13 +112,12 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
 
 def _scheduled(schedule, lr, t):
     """The learning rate of step t."""
-    return lr if schedule is None else _number(schedule(t), f"schedule({t})", at_least=0.0)
+    return lr if schedule is None else as_number(schedule(t), f"schedule({t})", at_least=0.0)
 
 
 def _walk(objective, x, rate_of, steps, momentum, nesterov, sign, history):
     """Make the steps."""
-    step = current().momentum_step
-    velocity = np.zeros_like(x)
+    make_step = _stepper(x, momentum, nesterov)
     start = fun = objective.value(x)
     g = objective.gradient(x)
     objective.foresee(steps, steps if history else min(steps, 1))
@@ -127,8 +127,7 @@ def _walk(objective, x, rate_of, steps, momentum, nesterov, sign, history):
     while status == 0 and nit < steps:
         rate = rate_of(nit)
         before = x.copy(), fun, g
-        with np.errstate(all="ignore"):
-            step(x, g, velocity, sign * rate, momentum, nesterov)
+        make_step(g, sign * rate)
         if np.isfinite(x).all():
             g = objective.gradient(x)
             if trace is not None or nit + 1 == steps:
@@ -147,6 +146,19 @@ def _walk(objective, x, rate_of, steps, momentum, nesterov, sign, history):
     if status == 0 and sign * (fun - start) > 0:
         status = 1
     return _result(objective, trace, x, start, fun, g, nit, status)
+
+
+def _stepper(x, momentum, nesterov):
+    """The step of x, in place, as ``step(g, rate)``: a rule of `steepest.optim`; for a longdouble x the reference."""
+    step = twin.step if x.dtype.char == "g" else current().step
+    rule = "plain" if momentum == 0 else "nesterov" if nesterov else "momentum"
+    states = () if momentum == 0 else (np.zeros_like(x),)
+
+    def make_step(g, rate):
+        with np.errstate(all="ignore"):
+            step(rule, x, g, states, (rate, momentum, 1.0)[: 1 if momentum == 0 else 3])
+
+    return make_step
 
 
 class _Counted:
@@ -277,17 +289,3 @@ def _result(objective, trace, x, start, fun, g, nit, status):
     if trace is not None:
         result.history = OptimizeResult({name: np.array(rows) for name, rows in vars(trace).items()})
     return result
-
-
-def _number(value, name, above=None, at_least=None, below=math.inf):
-    """A finite number inside its limits."""
-    if isinstance(value, (str, bytes)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number, not {value!r}") from None
-    if not ((above is None or number > above) and (at_least is None or number >= at_least) and number < below):
-        limit = f"above {above:g}" if at_least is None else f"at least {at_least:g}"
-        raise ValueError(f"{name} must be {limit} and below {below:g}, not {number}")
-    return number

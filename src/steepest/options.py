@@ -4,6 +4,7 @@ Here so that all entry points refuse the same things with the same words. Tested
 tests/faults/.
 """
 
+import math
 import operator
 
 import numpy as np
@@ -151,6 +152,35 @@ def as_integer(value, name):
         raise TypeError(f"{name} must be an integer, not {value!r}") from None
 
 
+def as_count(value, name, at_least=1):
+    """Return an int from a limit up to what an array of integers can hold; an error that names the argument."""
+    number = as_integer(value, name)
+    if isinstance(value, bool) or not at_least <= number < 2**63:
+        raise ValueError(f"{name} must be an integer from {at_least} to 2**63 - 1, not {value!r}")
+    return number
+
+
+def as_number(value, name, above=None, at_least=None, below=math.inf):
+    """Return a finite float inside its limits; an error that names the argument where it is none."""
+    number = as_float(value, name)
+    if not ((above is None or number > above) and (at_least is None or number >= at_least) and number < below):
+        limit = f"above {above:g}" if at_least is None else f"at least {at_least:g}"
+        raise ValueError(f"{name} must be {limit} and below {below:g}, not {number}")
+    return number
+
+
+def as_float(value, name):
+    """Return a float, which may be infinite or NaN; an error that names the argument where it is none."""
+    if isinstance(value, (str, bytes, np.complexfloating)):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float can hold") from None
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, not {value!r}") from None
+
+
 def check_function(f, name="f"):
     """Raise TypeError where `f` cannot be called."""
     if not callable(f):
@@ -289,12 +319,12 @@ def check_out(out, shape, dtype):
     if not out.flags.writeable:
         raise ValueError("out must be writeable")
     if any(stride == 0 and extent > 1 for stride, extent in zip(out.strides, out.shape, strict=True)) or (
-        out.size > 1 and not out.flags.c_contiguous and _overlaps_itself(out)
+        out.size > 1 and not out.flags.c_contiguous and overlaps_itself(out)
     ):
         raise ValueError("out must not overlap itself")
 
 
-def _overlaps_itself(array):
+def overlaps_itself(array):
     """Whether two entries may share memory: strides sorted by size must each step over what lies inside."""
     inner = array.itemsize
     for stride, extent in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):

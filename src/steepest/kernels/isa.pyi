@@ -1,3 +1,6 @@
 # Types of isa.pyx, for type checkers and editors. Checked against the compiled module by stubtest, in ci/test.
 
+INSTRUCTION_SETS: tuple[str, ...]
+
 def build_facts() -> dict[str, str]: ...
+def instruction_set() -> str: ...
