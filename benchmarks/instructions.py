@@ -33,7 +33,7 @@ from interleave import Table, text
 
 import steepest as sd
 from steepest import kernels
-from steepest.kernels import difference, isa, update
+from steepest.kernels import difference, isa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from native_library import build
@@ -100,10 +100,11 @@ def derivative(n):
     return lambda: sd.derivative(lambda x: 1.0, x)
 
 
-def momentum(n):
-    """One step of gradient descent."""
-    x, gradient, velocity = point(n), point(n), np.zeros(n)
-    return lambda: update.momentum_step(x, gradient, velocity, 1e-6, 0.9, False)
+def update_step(rule, n, **options):
+    """One step of an update rule."""
+    x, gradient = point(n), point(n)
+    optimizer = getattr(sd.optim, rule)(x, lr=1e-6, **options)
+    return lambda: optimizer.step(gradient)
 
 
 CASES = {
@@ -115,7 +116,8 @@ CASES = {
     "gradient, forward": Case((2, 100), "entry of x", 1, lambda n: prepared_gradient(n, method="forward", order=1)),
     "jacobian, m = 10": Case((2, 100), "call of f", 2, jacobian),
     "derivative": Case((2, 100), "call of f", 2, derivative),
-    "momentum step": Case((10, 1000), "element", 1, momentum),
+    "momentum step": Case((10, 1000), "element", 1, lambda n: update_step("SGD", n, momentum=0.9)),
+    "Adam step": Case((10, 1000), "element", 1, lambda n: update_step("Adam", n)),
 }
 JOBS = [(name, size) for name, case in CASES.items() for size in case.sizes]
 
@@ -152,7 +154,8 @@ def count_all():
             "valgrind", "--tool=callgrind", f"--callgrind-out-file={written}", f"--dump-before={MARK}", "--quiet",
             sys.executable, __file__, "--child",
         ]
-        environment = {**os.environ, "PYTHONHASHSEED": "0", "STEEPEST_BACKEND": "kernels"}
+        # Of the loops that are built for several instruction sets, those that every processor has.
+        environment = {**os.environ, "PYTHONHASHSEED": "0", "STEEPEST_BACKEND": "kernels", "STEEPEST_ISA": "baseline"}
         environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         ended = subprocess.run(command, env=environment, capture_output=True, text=True)
         if ended.returncode:

@@ -117,6 +117,11 @@ def ratio(value):
     return f"{value:.3f}" if value < 10 else f"{value:.3g}"
 
 
+def count(value):
+    """Whole."""
+    return f"{value:d}"
+
+
 def share(value):
     """Percent."""
     return f"{100 * value:.1f} %"

@@ -11,9 +11,10 @@ import pytest
 import steepest as sd
 
 PROMISED = {
-    "BusyError", "CompilationWarning", "Derivative", "DifferenceWarning", "FunctionError", "Gradient", "Jacobian",
-    "Status", "__version__", "backend", "compiled", "derivative", "gradient", "gradient_descent", "jacobian", "jvp",
-    "set_num_threads", "show_config", "value_and_gradient",
+    "BusyError", "CheckpointError", "CompilationWarning", "Derivative", "DifferenceWarning", "FunctionError",
+    "Gradient", "Jacobian", "Status", "__version__", "backend", "compiled", "derivative", "gradient",
+    "gradient_descent", "jacobian", "jvp", "optim", "schedules", "set_num_threads", "show_config",
+    "value_and_gradient",
 }
 
 

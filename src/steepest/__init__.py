@@ -4,18 +4,29 @@ What there is, by name; nothing else is in this file. Start at `gradient`, `jaco
 Tested in tests/test_names.py.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .backends import backend
 from .compiled_functions import compiled
 from .config import __version__, show_config
 from .descend import gradient_descent
 from .differentiate import derivative, gradient, jacobian, jvp, value_and_gradient
-from .errors import BusyError, CompilationWarning, DifferenceWarning, FunctionError, Status
+from .errors import (
+    BusyError,
+    CheckpointError,
+    CompilationWarning,
+    DifferenceWarning,
+    FunctionError,
+    Status,
+)
 from .prepared import Gradient, Jacobian
 from .results import Derivative
 from .threads import set_num_threads
 
 __all__ = [
     "BusyError",
+    "CheckpointError",
     "CompilationWarning",
     "Derivative",
     "DifferenceWarning",
@@ -31,7 +42,22 @@ __all__ = [
     "gradient_descent",
     "jacobian",
     "jvp",
+    "optim",
+    "schedules",
     "set_num_threads",
     "show_config",
     "value_and_gradient",
 ]
+
+if TYPE_CHECKING:
+    from . import optim, schedules
+else:
+    def __getattr__(name):
+        """Import a module at its first use: what asks for none of them does not wait for them."""
+        if name in ("optim", "schedules"):
+            return import_module(f".{name}", __name__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

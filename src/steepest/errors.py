@@ -5,11 +5,17 @@ Here so that every floor can raise them without importing the one above. Tested 
 
 from enum import IntEnum
 
-__all__ = ["BusyError", "CompilationWarning", "DifferenceWarning", "FunctionError", "Status"]
+__all__ = [
+    "BusyError", "CheckpointError", "CompilationWarning", "DifferenceWarning", "FunctionError", "Status",
+]
 
 
 class BusyError(RuntimeError):
     """A prepared object was changed or entered again while it was at work."""
+
+
+class CheckpointError(ValueError):
+    """A file is no checkpoint, was altered or cut short, or belongs to something else."""
 
 
 class CompilationWarning(UserWarning):
