@@ -140,7 +140,7 @@ def table_on_dask(quick):
 
     rows = []
     with (
-        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster,
         Client(cluster) as client,
     ):
         for n in SIZES_ON_DASK:

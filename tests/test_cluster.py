@@ -41,7 +41,7 @@ def cluster():
     """Two processes of one thread each, and nothing on the network that others could see."""
     with (
         warnings.catch_warnings(),
-        distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.LocalCluster(2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster,
     ):
         yield cluster
 
@@ -283,7 +283,7 @@ def test_an_evaluation_that_always_kills_its_worker_is_told_of(client, executor)
     point = points_of(sd.gradient, sent.bowl)[3]
     g = sd.Gradient(sent.At(sent.bowl, [point], sent.leave), X, workers=executor)
     with losing_a_worker(client):
-        with pytest.raises(RuntimeError, match=r"workers failed in evaluation.* 4 of f: KilledWorker") as caught:
+        with pytest.raises(RuntimeError, match=r"workers failed in evaluation.* of f: KilledWorker") as caught:
             g(X)
         assert type(caught.value.__cause__).__name__ == "KilledWorker"
         assert bits(g(X + 1)) == bits(sd.gradient(sent.bowl, X + 1))

@@ -7,6 +7,7 @@ tests/test_workers.py and tests/test_cluster.py.
 import contextlib
 import io
 import math
+import os
 import pickle
 import signal
 import sys
@@ -19,6 +20,8 @@ import numpy as np
 from .reference.callback import batch_result, lent_copy, scalar_result, size_error, vector_result
 from .reference.difference import floating_point_mode, refuse_mode
 
+# Seconds after which a process looks whether its parent is still there.
+GLANCE = 5.0
 # How many functions a process that serves somebody else's pool keeps ready.
 REMEMBERED = 4
 
@@ -83,7 +86,20 @@ def start_process(pickled):
     """Get ready to serve, in a process of our own pool: it leaves Ctrl-C to its parent, and ends when it is told to."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     Delivered.pickled, Delivered.content = pickled, None
+
+
+def _end_with_parent():
+    """Whoever serves a process that was killed would wait for work for ever."""
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    # its end may be hidden by others that were forked from it and hold the same pipe: then another parent tells of it
+    sentinel, pid = parent_process().sentinel, os.getppid()
+    while not wait([sentinel], GLANCE) and os.getppid() == pid:
+        pass
+    os._exit(1)
 
 
 class Form:

@@ -344,7 +344,10 @@ def answered(waits):
 
 
 # A tracer written in Python that a KeyboardInterrupt hits while it holds its lock waits for it for ever.
-untraced = pytest.mark.no_cover
+# One that comes in a finalizer is dropped there by Python, with a word about it, and shot again.
+def untraced(test):
+    dropped = pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+    return pytest.mark.no_cover(dropped(test))
 
 
 @untraced

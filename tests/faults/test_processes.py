@@ -415,6 +415,38 @@ def test_G11_the_first_exception_in_index_order_is_raised(k):
         assert bits(g(X + 1)) == bits(sd.gradient(sent.bowl, X + 1))
 
 
+KILLED = """
+def main():
+    multiprocessing.set_start_method(sys.argv[1])
+    prepared = sd.Gradient(sent.bowl if sys.argv[2] == "idle" else sent.Delayed(60), X, workers=2)
+    if sys.argv[2] == "idle":
+        prepared(X)
+
+    def killed():
+        time.sleep(0.3)
+        pids = [process.pid for process in multiprocessing.active_children()]
+        print(*pids, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Timer(0.3, killed).start()
+    prepared(X) if sys.argv[2] == "busy" else time.sleep(60)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize(("method", "work"), [("fork", "idle"), ("fork", "busy"), ("spawn", "idle")])
+def test_G12_a_program_that_is_killed_leaves_no_process(tmp_path, method, work):
+    out, _ = run(tmp_path, KILLED, method, work, status=-9)     # which waits for all who could still write
+    pids = list(map(int, out.split()))
+    assert len(pids) == 2
+    deadline = time.monotonic() + 20
+    while any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids)
+
+
 ENDS = {
     "at the end": """
 if __name__ == "__main__":
