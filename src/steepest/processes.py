@@ -6,6 +6,7 @@ holds them. Tested in tests/test_workers.py and tests/faults/test_processes.py.
 
 import contextlib
 import ctypes
+import importlib
 import os
 import sys
 import threading
@@ -36,6 +37,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_lock)
 
 
+def _import_all():
+    """What starting a pool would import: a child forked while another thread does so would wait for that for ever."""
+    for name in ("concurrent.futures.process", "multiprocessing.connection", "multiprocessing.queues",
+                 "multiprocessing.synchronize", "multiprocessing.popen_fork", "multiprocessing.resource_tracker",
+                 "multiprocessing.util"):
+        with contextlib.suppress(ImportError):  # nothing is forked on Windows
+            importlib.import_module(name)
+
+
 class Processes(Executor):
     """A crew of our own: a pool of processes, started when it is first needed and kept until it is closed.
 
@@ -45,6 +55,7 @@ class Processes(Executor):
     identity = None     # no block of ours runs in this process
 
     def __init__(self, count):
+        _import_all()
         self.limit = count
         self.wanted = 2
         self.users = 0

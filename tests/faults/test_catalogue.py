@@ -114,7 +114,7 @@ ROWS = {
     "G5": "test_G5_one_f_in_eight_threads_gives_the_bits_of_one",
     "G6": "test_G6_one_prepared_object_in_eight_threads_gives_the_bits_of_one",
     "G9": "test_G9_a_forked_child_makes_threads_of_its_own",
-    "G10": "test_G10_a_fork_while_other_threads_start_and_use_pools",
+    "G10": "test_G10_a_child_forked_while_our_locks_are_held_has_locks_of_its_own",
     "G11": "test_G11_of_several_failures_the_first_by_index_is_raised",
     "G12": "test_G12_the_interpreter_may_exit_while_daemon_threads_are_in_a_compiled_function",
     "G14": "test_G14_any_number_of_threads_gives_the_bits_of_one",

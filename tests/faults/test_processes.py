@@ -180,12 +180,37 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.soak
+HELD = """
+from steepest import processes, threads
+
+def main():
+    prepared = sd.Gradient(sent.bowl, X, workers=2)
+    assert prepared(X).tobytes() == RIGHT
+
+    def work():
+        assert prepared(X).tobytes() == RIGHT
+        assert threads.pool(1).submit(int).result(30) == 0
+
+    with processes._starting, threads._lock:
+        pids = [in_a_child(work) for _ in range(4)]
+    join(pids)
+    assert prepared(X).tobytes() == RIGHT
+    prepared.close()
+
+if __name__ == "__main__":
+    main()
+    print("done")
+"""
+
+
+def test_G10_a_child_forked_while_our_locks_are_held_has_locks_of_its_own(tmp_path):
+    assert run(tmp_path, HELD)[0] == "done\n"
+
+
 def test_G10_a_fork_while_other_threads_use_pools(tmp_path):
     assert run(tmp_path, "STARTING = False\n" + BUSY)[0] == "done\n"
 
 
-@pytest.mark.soak
 def test_G10_a_fork_while_other_threads_start_and_use_pools(tmp_path):
     assert run(tmp_path, "STARTING = True\n" + BUSY)[0] == "done\n"
 
