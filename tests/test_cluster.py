@@ -303,19 +303,27 @@ def test_a_client_that_is_closed_says_so(cluster):
             g(np.ones(20))
 
 
+@pytest.mark.no_cover
 def test_ctrl_c_is_answered_and_the_cluster_goes_on(client, executor, tmp_path):
+    answered = threading.Event()
+
     def interrupt():
         within(lambda: os.listdir(tmp_path))
-        os.kill(os.getpid(), signal.SIGINT)
+        while not answered.is_set():    # again, for one that comes in a finalizer is dropped there
+            os.kill(os.getpid(), signal.SIGINT)
+            answered.wait(3.0)
 
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
         done = thread.submit(interrupt)
         with pytest.raises(KeyboardInterrupt):
-            sd.gradient(sent.Traced(sent.Delayed(0.05), tmp_path), np.ones(100), workers=executor)
+            try:
+                sd.gradient(sent.Traced(sent.Delayed(0.05), tmp_path), np.ones(400), workers=executor)
+            finally:
+                answered.set()
         done.result(PATIENCE)
     assert bits(sd.gradient(sent.bowl, X, workers=executor)) == bits(sd.gradient(sent.bowl, X))
     within(lambda: tasks_on(client) == 0)
-    assert calls_in(tmp_path) < 200
+    assert calls_in(tmp_path) < 800
 
 
 # Who asks

@@ -4,6 +4,7 @@ Here because a function slow enough for workers is slow enough to be asked once 
 processes.py, blocks.py and progress.py; clusters are in test_cluster.py, forks and interrupts in faults/.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import copy
@@ -483,6 +484,27 @@ def test_an_executor_that_broke_is_told_of(started):
         for _ in range(2):
             with pytest.raises(RuntimeError, match=r"a worker ended .* make a new one"):
                 sd.gradient(sent.At(sent.bowl, [X], sent.leave), X, method="forward", workers=pool)
+
+
+def test_an_outcome_that_dask_took_for_an_error_is_asked_for_again():
+    class Confused(Counting):
+        """An executor that loses every outcome so many times."""
+
+        def __init__(self, times):
+            super().__init__(2)
+            self.left = collections.Counter(dict.fromkeys(range(6), times))
+
+        def submit(self, function, task):
+            future = super().submit(function, task)
+            self.left[task.number] -= 1
+            if self.left[task.number] >= 0:
+                future = concurrent.futures.Future()
+                future.set_exception(TypeError("cannot unpack non-iterable Outcome object"))
+            return future
+
+    assert bits(sd.gradient(sent.bowl, X, workers=Confused(1))) == bits(sd.gradient(sent.bowl, X))
+    with pytest.raises(RuntimeError, match="workers failed in evaluation 1 of f: TypeError"):
+        sd.gradient(sent.bowl, X, workers=Confused(2))
 
 
 def test_an_executor_that_was_shut_down_is_told_of():

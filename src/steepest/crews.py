@@ -102,7 +102,7 @@ class Executor:
 
     def _submitted(self, tasks, shared):
         ended: queue.SimpleQueue = queue.SimpleQueue()
-        futures, refused = [], None
+        futures, refused, again = [], None, set()
         try:
             for task in tasks:
                 try:
@@ -121,8 +121,13 @@ class Executor:
                         refused = min(waiting), broken()
                         break
                     continue
-                waiting.remove(number)
                 outcome = _result_of(futures[number])
+                if _confused(outcome) and number not in again:
+                    again.add(number)
+                    futures[number] = self._submit(tasks[number])
+                    futures[number].add_done_callback(lambda future, number=number: ended.put(number))
+                    continue
+                waiting.remove(number)
                 self.served = self.served or isinstance(outcome, Outcome)
                 yield number, outcome
             if refused is not None:
@@ -211,6 +216,13 @@ def _result_of(future):
     except CancelledError as cancelled:
         return cancelled
     return future.result() if error is None else error
+
+
+def _confused(outcome):
+    """Whether Dask took an outcome for an error: it asks for the state of a task after its result, and a worker that is
+    lost in between makes the two contradict each other.
+    """
+    return isinstance(outcome, TypeError) and "unpack non-iterable Outcome" in str(outcome)
 
 
 def not_pickled(f, error):
