@@ -11,9 +11,10 @@ import numpy as np
 
 from .backends import current
 from .compiled_functions import at_once, check_f
-from .differencing import LineRun, Run, deliver, in_type_of_x
+from .differencing import deliver, in_type_of_x
 from .options import as_point, check_options, check_out
 from .reference.difference import DONE, UNSUITED
+from .roads import line_run_for, run_for
 
 __all__ = ["derivative", "gradient", "jacobian", "jvp", "value_and_gradient"]
 
@@ -212,7 +213,7 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
         check_f(f)
         x, made, swept = as_point(x), None, None
     check_out(out, x.shape, x.dtype)
-    run = Run(f, settings, x.shape, x.dtype, made=made)
+    run = run_for(f, settings, x.shape, x.dtype, made=made)
     if made is None and f0 is None and not full_output:
         swept, result = run.sweep_at_once(x, out)
         if swept == DONE:
@@ -259,7 +260,7 @@ def value_and_gradient(f, x, *, method="central", order=None, step=None, rel_ste
     check_f(f)
     x = as_point(x)
     check_out(out, x.shape, x.dtype)
-    return once(careful_value_and_gradient, Run(f, settings, x.shape, x.dtype), x, f0, out, full_output)
+    return once(careful_value_and_gradient, run_for(f, settings, x.shape, x.dtype), x, f0, out, full_output)
 
 
 def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None, f0=None,
@@ -308,7 +309,7 @@ def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_
     )
     check_f(f)
     x = as_vector(as_point(x))
-    return once(careful_jacobian, Run(f, settings, x.shape, x.dtype, vector=True), x, f0, out, full_output)
+    return once(careful_jacobian, run_for(f, settings, x.shape, x.dtype, vector=True), x, f0, out, full_output)
 
 
 def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None, f0=None,
@@ -365,7 +366,7 @@ def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_sc
         raise ValueError("step and rel_step must be numbers for a directional derivative")
     if out is not None:  # as far as it can be known before f is called
         check_out(out, getattr(out, "shape", ()), x.dtype)
-    run = LineRun(f, settings, np.ascontiguousarray(v, x.dtype).reshape(x.shape))
+    run = line_run_for(f, settings, np.ascontiguousarray(v, x.dtype).reshape(x.shape))
     return once(careful_jvp, run, x, f0, out, full_output)
 
 
@@ -415,5 +416,5 @@ def derivative(f, x, n=1, *, method="central", order=None, step=None, rel_step=N
     check_f(f)
     x = as_point(x)
     check_out(out, x.shape, x.dtype)
-    run = Run(f, settings, x.shape, x.dtype, each=True)
+    run = run_for(f, settings, x.shape, x.dtype, each=True)
     return once(careful_gradient, run, x, None, out, full_output)

@@ -24,10 +24,13 @@ METHODS = {
     "cs": COMPLEX,
 }
 ORDERS = {CENTRAL: (2, 4, 6, 8), FORWARD: (1, 2, 3, 4), BACKWARD: (1, 2, 3, 4), COMPLEX: (None,)}
+# Methods that choose their steps while they differentiate, and what the differences are meanwhile.
+CHOOSING = {"adaptive": CENTRAL, "switch": FORWARD}
 LATER = {
     "noise": "noise-aware steps",
     "sparsity": "sparse Jacobians",
     "method='adaptive'": "the adaptive method",
+    "method='switch'": "the switch from forward to central differences",
     "x_scale='auto'": "automatic scales",
 }
 
@@ -44,12 +47,16 @@ class Settings:
         "bar",
         "bounds",
         "by_default",
+        "choosing",
         "crew",
         "kwargs",
         "method",
         "n",
+        "noise",
         "order",
         "rel_step",
+        "rtol",
+        "sparsity",
         "step",
         "vectorized",
         "workers",
@@ -57,11 +64,12 @@ class Settings:
     )
 
     def __init__(self, method, order, n, step, rel_step, x_scale, bounds, args, kwargs, vectorized, workers=None,
-                 crew=None, bar=None):
+                 crew=None, bar=None, choosing=None, rtol=None, noise=None, sparsity=None):
         self.method, self.order, self.n = method, order, n
         self.step, self.rel_step, self.x_scale, self.bounds = step, rel_step, x_scale, bounds
         self.args, self.kwargs, self.vectorized = args, kwargs, vectorized
         self.workers, self.crew, self.bar = workers, crew, bar
+        self.choosing, self.rtol, self.noise, self.sparsity = choosing, rtol, noise, sparsity
         self.by_default = step is None and rel_step is None and x_scale is None
 
 
@@ -71,18 +79,14 @@ def later(name):
 
 
 def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers,
-                  sparsity=None, n=1, progress=False):
+                  sparsity=None, n=1, progress=False, rtol=None):
     """Check the options common to all derivatives; steps and bounds are checked against x later."""
-    if noise is not None:
-        raise later("noise")
-    if sparsity is not None:
-        raise later("sparsity")
-    if isinstance(method, str) and method == "adaptive":
-        raise later("method='adaptive'")
-    code = METHODS.get(method) if isinstance(method, str) else None
+    choosing = method if isinstance(method, str) and method in CHOOSING else None
+    code = CHOOSING.get(method, METHODS.get(method)) if isinstance(method, str) else None
     if code is None:
-        names = ", ".join(map(repr, METHODS))
-        raise ValueError(f"method must be one of {names}, 'adaptive', not {method!r}")
+        names = ", ".join(map(repr, (*METHODS, *CHOOSING)))
+        raise ValueError(f"method must be one of {names}, not {method!r}")
+    noise, rtol = _noise_level(noise), _tolerance(rtol, choosing)
     if order is None:
         order = {CENTRAL: 2, FORWARD: 1, BACKWARD: 1, COMPLEX: 1}[code]
     else:
@@ -100,9 +104,8 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
     if step is not None and rel_step is not None:
         raise ValueError("step and rel_step cannot both be given: one is absolute, the other relative to |x|")
     if isinstance(x_scale, str):
-        if x_scale == "auto":
-            raise later("x_scale='auto'")
-        raise ValueError(f"x_scale must be a positive number or an array, not {x_scale!r}")
+        if x_scale != "auto":
+            raise ValueError(f"x_scale must be a positive number, an array or 'auto', not {x_scale!r}")
     args, kwargs = check_arguments(args, kwargs)
     if not isinstance(vectorized, (bool, np.bool_)):
         raise TypeError(f"vectorized must be True or False, not {vectorized!r}")
@@ -112,8 +115,26 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
     step, rel_step, x_scale = (_snapshot(value) for value in (step, rel_step, x_scale))
     return Settings(
         code, order, n, step, rel_step, x_scale, _pair(bounds), args, kwargs, bool(vectorized), workers,
-        crew_of(workers), Bar() if progress else None,
+        crew_of(workers), Bar() if progress else None, choosing, rtol, noise, sparsity,
     )
+
+
+def _noise_level(noise):
+    """The absolute noise of f as a float, "auto" or None."""
+    if noise is None or (isinstance(noise, str) and noise == "auto"):
+        return noise
+    if isinstance(noise, str):
+        raise ValueError(f"noise must be a positive number, 'auto' or None, not {noise!r}")
+    return as_number(noise, "noise", above=0)
+
+
+def _tolerance(rtol, choosing):
+    """The relative error at which an adaptive difference stops early."""
+    if rtol is None:
+        return None
+    if choosing != "adaptive":
+        raise ValueError("rtol can be given with method='adaptive' only")
+    return as_number(rtol, "rtol", above=0)
 
 
 def check_arguments(args, kwargs):

@@ -9,11 +9,12 @@ import numpy as np
 
 from .backends import current
 from .compiled_functions import check_f
-from .differencing import Run, in_type_of_x
+from .differencing import in_type_of_x
 from .differentiate import as_vector, careful_gradient, careful_jacobian, careful_value_and_gradient, watched
 from .errors import BusyError
 from .options import as_point, check_options, check_out
 from .reference.difference import DONE, UNSUITED
+from .roads import run_for
 
 __all__ = ["Gradient", "Jacobian"]
 
@@ -72,7 +73,7 @@ class _Prepared:
         self.close()
 
     def _make(self):
-        return Run(self._f, self._settings, self._x0.shape, self._x0.dtype, self._vector)
+        return run_for(self._f, self._settings, self._x0.shape, self._x0.dtype, self._vector)
 
     def _take(self):
         """An idle run of the backend in force, or a new one."""
