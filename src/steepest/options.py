@@ -103,9 +103,8 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
         raise ValueError(f"n must be 1 for method={method!r}, not {n}: the complex step gives first derivatives")
     if step is not None and rel_step is not None:
         raise ValueError("step and rel_step cannot both be given: one is absolute, the other relative to |x|")
-    if isinstance(x_scale, str):
-        if x_scale != "auto":
-            raise ValueError(f"x_scale must be a positive number, an array or 'auto', not {x_scale!r}")
+    if isinstance(x_scale, str) and x_scale != "auto":
+        raise ValueError(f"x_scale must be a positive number, an array or 'auto', not {x_scale!r}")
     args, kwargs = check_arguments(args, kwargs)
     if not isinstance(vectorized, (bool, np.bool_)):
         raise TypeError(f"vectorized must be True or False, not {vectorized!r}")
