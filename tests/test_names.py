@@ -13,7 +13,7 @@ import steepest as sd
 PROMISED = {
     "BusyError", "CheckpointError", "CompilationWarning", "Derivative", "DifferenceWarning", "FunctionError",
     "Gradient", "Jacobian", "Status", "__version__", "backend", "compiled", "derivative", "gradient",
-    "gradient_descent", "jacobian", "jvp", "optim", "schedules", "set_num_threads", "show_config",
+    "gradient_descent", "grid", "jacobian", "jvp", "optim", "schedules", "set_num_threads", "show_config",
     "value_and_gradient",
 }
 

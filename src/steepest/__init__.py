@@ -40,6 +40,7 @@ __all__ = [
     "derivative",
     "gradient",
     "gradient_descent",
+    "grid",
     "jacobian",
     "jvp",
     "optim",
@@ -50,11 +51,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import optim, schedules
+    from . import grid, optim, schedules
 else:
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""
-        if name in ("optim", "schedules"):
+        if name in ("grid", "optim", "schedules"):
             return import_module(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
