@@ -30,7 +30,10 @@ MSVC_FLAGS = ["/O2", "/fp:precise"]
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow"]
 SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
-KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "update", "update_baseline"))
+KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference"))
+# The hot ones, whose loops are built for several instruction sets.
+LOOPS = ("update", "stencil")
+KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))
 # The hot arithmetic once more for each wider instruction set, chosen at import: the same bits, sooner.
 WIDER = {
     "avx2": ["-mavx2"],
@@ -40,7 +43,7 @@ WIDER = {
 }
 MSVC_WIDER = {"avx2": ["/arch:AVX2"], "avx512": ["/arch:AVX512"]}
 if platform.machine().lower() in ("x86_64", "amd64"):
-    KERNELS.update({f"update_{name}": name for name in WIDER})
+    KERNELS.update({f"{loop}_{name}": name for loop in LOOPS for name in WIDER})
 
 DIRECTIVES = {
     "language_level": 3,
