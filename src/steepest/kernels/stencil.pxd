@@ -23,21 +23,27 @@ cdef enum:
     FLOAT64 = 9
     SOURCES = 10
 
-# difference(working, out, low, high, numbers, count): out = (high - low) / numbers[0], or * numbers[0], or the complex
-# quotient. The type that is worked in is known by its pointer, which is NULL.
-ctypedef void (*difference_t)(void *working, void *out, const void *low, const void *high, const double *numbers,
-                              Py_ssize_t count) noexcept nogil
-# combine(working, out, p, q, r, numbers, count): out = a p + b q + c r
-ctypedef void (*combine_t)(void *working, void *out, const void *p, const void *q, const void *r,
-                           const double *numbers, Py_ssize_t count) noexcept nogil
-# the same of elements that lie apart
+# What is done with neighbours p, q, r: the difference of r and p over a number, times a number, or over a complex number;
+# a p + b q + c r with the same weights for all, or with weights for each.
+cdef enum:
+    DIVIDE = 0
+    MULTIPLY = 1
+    COMBINE = 2
+    WEIGH = 3
+    DIVIDE_COMPLEX = 4
+    COMBINE_COMPLEX = 5
+    WEIGH_COMPLEX = 6
+    RULES = 7
+
+# run(rule, working, out, p, q, r, numbers, weights, past, count): a run of elements, with a rule and a type to work in
+# that are known by their types: the pointers are NULL. `past` has it written past the caches.
+ctypedef void (*run_t)(void *rule, void *working, void *out, const void *p, const void *q, const void *r,
+                       const double *numbers, const void **weights, bint past, Py_ssize_t count) noexcept nogil
+# divide_apart, combine_apart: two of these rules, on elements that lie apart
 ctypedef void (*divide_apart_t)(void *working, void *out, const void *low, const void *high, const double *numbers,
                                 Py_ssize_t apart, Py_ssize_t count) noexcept nogil
 ctypedef void (*combine_apart_t)(void *working, void *out, const void *p, const void *q, const void *r,
                                  const double *numbers, Py_ssize_t apart, Py_ssize_t count) noexcept nogil
-# weigh(a, b, c, out, p, q, r, count): the same with weights of their own for every element
-ctypedef void (*weigh_t)(const void *a, const void *b, const void *c, void *out, const void *p, const void *q,
-                         const void *r, Py_ssize_t count) noexcept nogil
 # weights(x, a, b, c, count): from count + 2 coordinates
 ctypedef void (*weights_t)(const void *x, void *a, void *b, void *c, Py_ssize_t count) noexcept nogil
 # differs(x, step, count): whether any of the count steps between count + 1 coordinates is another
@@ -49,18 +55,11 @@ ctypedef void (*store_t)(const void *numbers, char *first, Py_ssize_t stride, Py
                          Py_ssize_t count) noexcept nogil
 
 cdef struct Loops:
-    difference_t divide[PAIRS]
-    difference_t multiply[PAIRS]
-    difference_t quotient[PAIRS]            # complex
-    combine_t combine[PAIRS]
-    combine_t combine_complex[PAIRS]
+    run_t run[RULES][PAIRS]
     divide_apart_t divide_apart[PAIRS]
     combine_apart_t combine_apart[PAIRS]
-    weigh_t weigh[PAIRS]
-    weigh_t weigh_complex[PAIRS]
     weights_t weights[PAIRS]                # coordinates are the values, weights what is worked in
     differs_t differs[2]                    # float, double
     fetch_t fetch[SOURCES]
     store_t store[2]
-    void (*stream)(void *out, const void *source, Py_ssize_t nbytes) noexcept nogil
     void (*fence)() noexcept nogil

@@ -10,9 +10,9 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.string cimport memcpy
 
 from steepest.kernels.stencil cimport (
-    DOUBLE_IN_DOUBLE, FLOAT32, FLOAT64, FLOAT_IN_DOUBLE, FLOAT_IN_FLOAT, INT8, INT16, INT32, INT64, UINT8, UINT16,
-    UINT32, UINT64, Loops, combine_apart_t, combine_t, difference_t, differs_t, divide_apart_t, fetch_t, store_t,
-    weigh_t, weights_t,
+    COMBINE, COMBINE_COMPLEX, DIVIDE, DIVIDE_COMPLEX, DOUBLE_IN_DOUBLE, FLOAT32, FLOAT64, FLOAT_IN_DOUBLE,
+    FLOAT_IN_FLOAT, INT8, INT16, INT32, INT64, MULTIPLY, UINT8, UINT16, UINT32, UINT64, WEIGH, WEIGH_COMPLEX, Loops,
+    combine_apart_t, differs_t, divide_apart_t, fetch_t, run_t, store_t, weights_t,
 )
 
 cdef extern from *:
@@ -34,29 +34,25 @@ cdef extern from *:
         }
     }
 
-    /* A copy past the caches, which would be fetched into them only to be overwritten. */
-    static void steepest_stream(void *out, const void *source, Py_ssize_t nbytes)
+    /* Bytes up to the next line of the cache. */
+    static inline Py_ssize_t steepest_to_line(const void *out) { return (Py_ssize_t)(-(uintptr_t)out & 63); }
+
+    /* A whole line, written past the caches, which would be fetched into them only to be overwritten. */
+    static inline void steepest_stream(void *out, const void *line)
     {
-        char *o = (char *)out;
-        const char *s = (const char *)source;
-    #if defined(__SSE2__) || defined(_M_X64)
-        Py_ssize_t head = (Py_ssize_t)(-(uintptr_t)o & 63);
-        if (head > nbytes) head = nbytes;
-        memcpy(o, s, head);
-        o += head; s += head; nbytes -= head;
-        for (; nbytes >= 64; nbytes -= 64, o += 64, s += 64) {
     #if defined(__AVX512F__)
-            _mm512_stream_si512((void *)o, _mm512_loadu_si512((const void *)s));
+        _mm512_stream_si512((void *)out, _mm512_loadu_si512(line));
     #elif defined(__AVX2__)
-            _mm256_stream_si256((__m256i *)o, _mm256_loadu_si256((const __m256i *)s));
-            _mm256_stream_si256((__m256i *)(o + 32), _mm256_loadu_si256((const __m256i *)(s + 32)));
+        const __m256i *from = (const __m256i *)line;
+        _mm256_stream_si256((__m256i *)out, _mm256_loadu_si256(from));
+        _mm256_stream_si256((__m256i *)out + 1, _mm256_loadu_si256(from + 1));
+    #elif defined(__SSE2__) || defined(_M_X64)
+        const __m128i *from = (const __m128i *)line;
+        for (int k = 0; k < 4; k++)
+            _mm_stream_si128((__m128i *)out + k, _mm_loadu_si128(from + k));
     #else
-            for (int k = 0; k < 64; k += 16)
-                _mm_stream_si128((__m128i *)(o + k), _mm_loadu_si128((const __m128i *)(s + k)));
+        memcpy(out, line, 64);
     #endif
-        }
-    #endif
-        memcpy(o, s, nbytes);
     }
 
     static void steepest_fence(void)
@@ -67,7 +63,8 @@ cdef extern from *:
     }
     """
     void steepest_swap(void *number, size_t size) noexcept nogil
-    void steepest_stream(void *out, const void *source, Py_ssize_t nbytes) noexcept nogil
+    Py_ssize_t steepest_to_line(const void *out) noexcept nogil
+    void steepest_stream(void *out, const void *line) noexcept nogil
     void steepest_fence() noexcept nogil
 
 ctypedef fused value_t:
@@ -91,48 +88,67 @@ ctypedef fused source_t:
     double
 
 
-cdef void divide(working_t *_, value_t *out, const value_t *low, const value_t *high, const double *numbers,
-                 Py_ssize_t count) noexcept nogil:
-    """out = (high - low) / d: the difference in the type of the values."""
-    cdef working_t d = <working_t>numbers[0]
-    cdef Py_ssize_t i
-    for i in range(count):
-        out[i] = <value_t>(<working_t>(high[i] - low[i]) / d)
+# One empty type for each rule, so that the loop is made anew for each.
+ctypedef struct Divide:
+    char _
+ctypedef struct Multiply:
+    char _
+ctypedef struct Combine:
+    char _
+ctypedef struct Weigh:
+    char _
+
+ctypedef fused Rule:
+    Divide
+    Multiply
+    Combine
+    Weigh
 
 
-cdef void multiply(working_t *_, value_t *out, const value_t *low, const value_t *high, const double *numbers,
-                   Py_ssize_t count) noexcept nogil:
-    """The same where 1 / d, which is given, is exact."""
-    cdef working_t reciprocal = <working_t>numbers[0]
-    cdef Py_ssize_t i
-    for i in range(count):
-        out[i] = <value_t>(<working_t>(high[i] - low[i]) * reciprocal)
+cdef inline value_t at(Rule *_, Py_ssize_t i, const value_t *p, const value_t *q, const value_t *r, const working_t *a,
+                       const working_t *b, const working_t *c) noexcept nogil:
+    """One element; the difference is taken in the type of the values."""
+    if Rule is Divide:
+        return <value_t>(<working_t>(r[i] - p[i]) / a[0])
+    elif Rule is Multiply:
+        return <value_t>(<working_t>(r[i] - p[i]) * a[0])
+    elif Rule is Combine:
+        return <value_t>(a[0] * <working_t>p[i] + b[0] * <working_t>q[i] + c[0] * <working_t>r[i])
+    else:
+        return <value_t>(a[i] * <working_t>p[i] + b[i] * <working_t>q[i] + c[i] * <working_t>r[i])
 
 
-cdef void quotient(working_t *_, value_t *out, const value_t *low, const value_t *high, const double *numbers,
-                   Py_ssize_t count) noexcept nogil:
-    """Complex values over d + 0i by Smith's formula: with 0 / d and 1 / d, which are given."""
-    cdef working_t ratio = <working_t>numbers[0], scale = <working_t>numbers[1], x, y
-    cdef Py_ssize_t i
-    for i in range(0, 2 * count, 2):
-        x = <working_t>(high[i] - low[i])
-        y = <working_t>(high[i + 1] - low[i + 1])
-        out[i] = <value_t>((x + y * ratio) * scale)
-        out[i + 1] = <value_t>((y - x * ratio) * scale)
-
-
-cdef void combine(working_t *_, value_t *out, const value_t *p, const value_t *q, const value_t *r,
-                  const double *numbers, Py_ssize_t count) noexcept nogil:
-    """out = a p + b q + c r, from the left."""
-    cdef working_t a = <working_t>numbers[0], b = <working_t>numbers[1], c = <working_t>numbers[2]
-    cdef Py_ssize_t i
-    for i in range(count):
-        out[i] = <value_t>(a * <working_t>p[i] + b * <working_t>q[i] + c * <working_t>r[i])
+cdef void run(Rule *rule, working_t *_, value_t *out, const value_t *p, const value_t *q, const value_t *r,
+              const double *numbers, const working_t **weights, bint past, Py_ssize_t count) noexcept nogil:
+    """A rule on a run of elements, a line of the cache at a time where it is written past the caches."""
+    cdef working_t given[3]
+    cdef value_t line[16]
+    cdef const working_t *a = given
+    cdef const working_t *b = given + 1
+    cdef const working_t *c = given + 2
+    cdef Py_ssize_t lanes = 64 // sizeof(value_t), head = count, i, j, k
+    if Rule is Weigh:
+        a, b, c = weights[0], weights[1], weights[2]
+    else:
+        given[0], given[1], given[2] = <working_t>numbers[0], <working_t>numbers[1], <working_t>numbers[2]
+    if past:
+        head = min(count, steepest_to_line(out) // <Py_ssize_t>sizeof(value_t))
+    for i in range(head):
+        out[i] = at(rule, i, p, q, r, a, b, c)
+    if not past:
+        return
+    for k in range((count - head) // lanes):
+        i = head + k * lanes
+        for j in range(lanes):
+            line[j] = at(rule, i + j, p, q, r, a, b, c)
+        steepest_stream(out + i, line)
+    for i in range(count - (count - head) % lanes, count):
+        out[i] = at(rule, i, p, q, r, a, b, c)
 
 
 cdef void divide_apart(working_t *_, value_t *out, const value_t *low, const value_t *high, const double *numbers,
                        Py_ssize_t apart, Py_ssize_t count) noexcept nogil:
-    """`divide`, of elements that lie apart."""
+    """Differences over a number, of elements that lie apart."""
     cdef working_t d = <working_t>numbers[0]
     cdef Py_ssize_t i
     for i in range(count):
@@ -141,7 +157,7 @@ cdef void divide_apart(working_t *_, value_t *out, const value_t *low, const val
 
 cdef void combine_apart(working_t *_, value_t *out, const value_t *p, const value_t *q, const value_t *r,
                         const double *numbers, Py_ssize_t apart, Py_ssize_t count) noexcept nogil:
-    """`combine`, of elements that lie apart."""
+    """The same of three neighbours with weights."""
     cdef working_t a = <working_t>numbers[0], b = <working_t>numbers[1], c = <working_t>numbers[2]
     cdef Py_ssize_t i, k
     for i in range(count):
@@ -161,9 +177,21 @@ cdef inline working_t imaginary_part(working_t a, working_t x, working_t y) noex
     return a * y + zero * x
 
 
-cdef void combine_complex(working_t *_, value_t *out, const value_t *p, const value_t *q, const value_t *r,
-                          const double *numbers, Py_ssize_t count) noexcept nogil:
-    """The same of complex values, with real weights made complex: an infinite part makes the other NaN."""
+cdef void divide_complex(void *rule, working_t *_, value_t *out, const value_t *p, const value_t *q, const value_t *r,
+                         const double *numbers, const working_t **weights, bint past, Py_ssize_t count) noexcept nogil:
+    """Complex differences over d + 0i by Smith's formula: with 0 / d and 1 / d, which are given."""
+    cdef working_t ratio = <working_t>numbers[0], scale = <working_t>numbers[1], x, y
+    cdef Py_ssize_t i
+    for i in range(0, 2 * count, 2):
+        x = <working_t>(r[i] - p[i])
+        y = <working_t>(r[i + 1] - p[i + 1])
+        out[i] = <value_t>((x + y * ratio) * scale)
+        out[i + 1] = <value_t>((y - x * ratio) * scale)
+
+
+cdef void combine_complex(void *rule, working_t *_, value_t *out, const value_t *p, const value_t *q, const value_t *r,
+                          const double *numbers, const working_t **weights, bint past, Py_ssize_t count) noexcept nogil:
+    """a p + b q + c r with real weights made complex: an infinite part of a value makes the other NaN."""
     cdef working_t a = <working_t>numbers[0], b = <working_t>numbers[1], c = <working_t>numbers[2]
     cdef Py_ssize_t i, j
     for i in range(0, 2 * count, 2):
@@ -174,17 +202,12 @@ cdef void combine_complex(working_t *_, value_t *out, const value_t *p, const va
                            + imaginary_part[working_t](c, r[i], r[j]))
 
 
-cdef void weigh(const working_t *a, const working_t *b, const working_t *c, value_t *out, const value_t *p,
-                const value_t *q, const value_t *r, Py_ssize_t count) noexcept nogil:
-    """out = a p + b q + c r, every element with weights of its own."""
-    cdef Py_ssize_t i
-    for i in range(count):
-        out[i] = <value_t>(a[i] * <working_t>p[i] + b[i] * <working_t>q[i] + c[i] * <working_t>r[i])
-
-
-cdef void weigh_complex(const working_t *a, const working_t *b, const working_t *c, value_t *out, const value_t *p,
-                        const value_t *q, const value_t *r, Py_ssize_t count) noexcept nogil:
-    """The same of complex values."""
+cdef void weigh_complex(void *rule, working_t *_, value_t *out, const value_t *p, const value_t *q, const value_t *r,
+                        const double *numbers, const working_t **weights, bint past, Py_ssize_t count) noexcept nogil:
+    """The same, every element with weights of its own."""
+    cdef const working_t *a = weights[0]
+    cdef const working_t *b = weights[1]
+    cdef const working_t *c = weights[2]
     cdef Py_ssize_t k, i, j
     for k in range(count):
         i, j = 2 * k, 2 * k + 1
@@ -258,33 +281,33 @@ cdef void store(const value_t *numbers, char *first, Py_ssize_t stride, Py_ssize
 
 cdef Loops loops
 
-loops.divide[FLOAT_IN_FLOAT] = <difference_t>divide[float, float]
-loops.divide[FLOAT_IN_DOUBLE] = <difference_t>divide[double, float]
-loops.divide[DOUBLE_IN_DOUBLE] = <difference_t>divide[double, double]
-loops.multiply[FLOAT_IN_FLOAT] = <difference_t>multiply[float, float]
-loops.multiply[FLOAT_IN_DOUBLE] = <difference_t>multiply[double, float]
-loops.multiply[DOUBLE_IN_DOUBLE] = <difference_t>multiply[double, double]
-loops.quotient[FLOAT_IN_FLOAT] = <difference_t>quotient[float, float]
-loops.quotient[FLOAT_IN_DOUBLE] = <difference_t>quotient[double, float]
-loops.quotient[DOUBLE_IN_DOUBLE] = <difference_t>quotient[double, double]
+loops.run[DIVIDE][FLOAT_IN_FLOAT] = <run_t>run[Divide, float, float]
+loops.run[DIVIDE][FLOAT_IN_DOUBLE] = <run_t>run[Divide, double, float]
+loops.run[DIVIDE][DOUBLE_IN_DOUBLE] = <run_t>run[Divide, double, double]
+loops.run[MULTIPLY][FLOAT_IN_FLOAT] = <run_t>run[Multiply, float, float]
+loops.run[MULTIPLY][FLOAT_IN_DOUBLE] = <run_t>run[Multiply, double, float]
+loops.run[MULTIPLY][DOUBLE_IN_DOUBLE] = <run_t>run[Multiply, double, double]
+loops.run[COMBINE][FLOAT_IN_FLOAT] = <run_t>run[Combine, float, float]
+loops.run[COMBINE][FLOAT_IN_DOUBLE] = <run_t>run[Combine, double, float]
+loops.run[COMBINE][DOUBLE_IN_DOUBLE] = <run_t>run[Combine, double, double]
+loops.run[WEIGH][FLOAT_IN_FLOAT] = <run_t>run[Weigh, float, float]
+loops.run[WEIGH][FLOAT_IN_DOUBLE] = <run_t>run[Weigh, double, float]
+loops.run[WEIGH][DOUBLE_IN_DOUBLE] = <run_t>run[Weigh, double, double]
+loops.run[DIVIDE_COMPLEX][FLOAT_IN_FLOAT] = <run_t>divide_complex[float, float]
+loops.run[DIVIDE_COMPLEX][FLOAT_IN_DOUBLE] = <run_t>divide_complex[double, float]
+loops.run[DIVIDE_COMPLEX][DOUBLE_IN_DOUBLE] = <run_t>divide_complex[double, double]
+loops.run[COMBINE_COMPLEX][FLOAT_IN_FLOAT] = <run_t>combine_complex[float, float]
+loops.run[COMBINE_COMPLEX][FLOAT_IN_DOUBLE] = <run_t>combine_complex[double, float]
+loops.run[COMBINE_COMPLEX][DOUBLE_IN_DOUBLE] = <run_t>combine_complex[double, double]
+loops.run[WEIGH_COMPLEX][FLOAT_IN_FLOAT] = <run_t>weigh_complex[float, float]
+loops.run[WEIGH_COMPLEX][FLOAT_IN_DOUBLE] = <run_t>weigh_complex[double, float]
+loops.run[WEIGH_COMPLEX][DOUBLE_IN_DOUBLE] = <run_t>weigh_complex[double, double]
 loops.divide_apart[FLOAT_IN_FLOAT] = <divide_apart_t>divide_apart[float, float]
 loops.divide_apart[FLOAT_IN_DOUBLE] = <divide_apart_t>divide_apart[double, float]
 loops.divide_apart[DOUBLE_IN_DOUBLE] = <divide_apart_t>divide_apart[double, double]
 loops.combine_apart[FLOAT_IN_FLOAT] = <combine_apart_t>combine_apart[float, float]
 loops.combine_apart[FLOAT_IN_DOUBLE] = <combine_apart_t>combine_apart[double, float]
 loops.combine_apart[DOUBLE_IN_DOUBLE] = <combine_apart_t>combine_apart[double, double]
-loops.combine[FLOAT_IN_FLOAT] = <combine_t>combine[float, float]
-loops.combine[FLOAT_IN_DOUBLE] = <combine_t>combine[double, float]
-loops.combine[DOUBLE_IN_DOUBLE] = <combine_t>combine[double, double]
-loops.combine_complex[FLOAT_IN_FLOAT] = <combine_t>combine_complex[float, float]
-loops.combine_complex[FLOAT_IN_DOUBLE] = <combine_t>combine_complex[double, float]
-loops.combine_complex[DOUBLE_IN_DOUBLE] = <combine_t>combine_complex[double, double]
-loops.weigh[FLOAT_IN_FLOAT] = <weigh_t>weigh[float, float]
-loops.weigh[FLOAT_IN_DOUBLE] = <weigh_t>weigh[double, float]
-loops.weigh[DOUBLE_IN_DOUBLE] = <weigh_t>weigh[double, double]
-loops.weigh_complex[FLOAT_IN_FLOAT] = <weigh_t>weigh_complex[float, float]
-loops.weigh_complex[FLOAT_IN_DOUBLE] = <weigh_t>weigh_complex[double, float]
-loops.weigh_complex[DOUBLE_IN_DOUBLE] = <weigh_t>weigh_complex[double, double]
 loops.weights[FLOAT_IN_FLOAT] = <weights_t>weights[float, float]
 loops.weights[FLOAT_IN_DOUBLE] = <weights_t>weights[float, double]
 loops.weights[DOUBLE_IN_DOUBLE] = <weights_t>weights[double, double]
@@ -295,6 +318,6 @@ loops.fetch[INT32], loops.fetch[UINT32] = <fetch_t>fetch[int32_t], <fetch_t>fetc
 loops.fetch[INT64], loops.fetch[UINT64] = <fetch_t>fetch[int64_t], <fetch_t>fetch[uint64_t]
 loops.fetch[FLOAT32], loops.fetch[FLOAT64] = <fetch_t>fetch[float], <fetch_t>fetch[double]
 loops.store[0], loops.store[1] = <store_t>store[float], <store_t>store[double]
-loops.stream, loops.fence = steepest_stream, steepest_fence
+loops.fence = steepest_fence
 
 table = PyCapsule_New(&loops, "steepest stencil loops", NULL)

@@ -24,7 +24,8 @@ from libc.math cimport fabs, frexp, isfinite
 from libc.string cimport memcpy
 
 from steepest.kernels.stencil cimport (
-    DOUBLE_IN_DOUBLE, FLOAT32, FLOAT64, FLOAT_IN_DOUBLE, FLOAT_IN_FLOAT, Loops, weigh_t,
+    COMBINE, COMBINE_COMPLEX, DIVIDE, DIVIDE_COMPLEX, DOUBLE_IN_DOUBLE, FLOAT32, FLOAT64, FLOAT_IN_DOUBLE,
+    FLOAT_IN_FLOAT, MULTIPLY, WEIGH, WEIGH_COMPLEX, Loops,
 )
 
 import importlib
@@ -89,8 +90,6 @@ cdef enum:
     STRIP = 8192            # elements of a plane that are done at a time where that is exceeded
     PIECE = 2048            # elements that go through a buffer at a time, or whose weights are made at a time
     SHORT = 64              # rows up to so many elements are done together
-    STREAMED_WORDS = 512    # of 8 bytes that are written past the caches at a time
-    STREAMED = 4096
     QUIET = 16384           # elements from which on a sweep lets go of the GIL
     SHARED = 2              # blocks from which on several threads do it
     FEW = 64                # elements for each weight from which on weights are kept for all
@@ -98,16 +97,14 @@ cdef enum:
 cdef Py_ssize_t LARGE = 48 * 1024 * 1024       # bytes of a result from which on it is written past the caches
 cdef Py_ssize_t AT_ONCE = _AT_ONCE
 
-# What is done with neighbours.
-cdef enum:
-    DIVIDE, MULTIPLY, QUOTIENT, COMBINE, WEIGH
-
 _loops = importlib.import_module(f"steepest.kernels.stencil_{instruction_set()}")
 cdef const Loops *loops = <const Loops *>PyCapsule_GetPointer(_loops.table, "steepest stencil loops")
 
 cdef struct Rule:
     int how
     int pair
+    int parts               # numbers an element that the loop does not know of
+    int reach               # 2 neighbours, or 3 with weights
     double numbers[3]
 
 # Where an axis goes, in bytes.
@@ -128,7 +125,7 @@ cdef class Sweep:
     cdef Py_ssize_t m, f_step, out_step         # within a plane
     cdef int source, parts, type                # what f is; numbers an element; 0 float, 1 double
     cdef Py_ssize_t size                        # bytes of an element of the result
-    cdef bint f_swapped, out_swapped, direct, joined, short_rows, streamed
+    cdef bint f_swapped, out_swapped, direct, joined, short_rows, streamed, uneven
     cdef Rule inside, first, last
     cdef int x_source, x_type
     cdef bint x_swapped
@@ -207,7 +204,8 @@ cdef class Sweep:
             self.x, self.x_data, self.x_step = x, <const char *>PyArray_DATA(x), x.strides[0]
             self.x_source, self.x_swapped = source_of(x, "x"), not cnp.PyArray_ISNOTSWAPPED(x)
             self.x_type = 0 if self.x_source == FLOAT32 else 1
-            self.inside.how, self.inside.pair = WEIGH, self.pair_of(inside[0])
+            self.uneven, self.inside.pair = True, self.pair_of(inside[0])
+            self.inside.how = WEIGH if self.parts == 1 else WEIGH_COMPLEX
             self.weight_size = 4 if self.inside.pair == FLOAT_IN_FLOAT else 8
             if self.x_type and self.inside.pair == FLOAT_IN_FLOAT:
                 raise ValueError("coordinates of float64 make a derivative that is worked out in float64")
@@ -215,7 +213,7 @@ cdef class Sweep:
             self.make_rule(&self.inside, inside)
         self.make_rule(&self.first, first)
         self.make_rule(&self.last, last)
-        if self.n < (3 if self.first.how == COMBINE or self.last.how == COMBINE else 2):
+        if self.n < max(self.first.reach, self.last.reach):
             raise ValueError(f"f has too few elements along the axis: {self.n}")
         return 0
 
@@ -229,13 +227,11 @@ cdef class Sweep:
     cdef int make_rule(self, Rule *rule, given) except -1:
         """A divisor or three weights."""
         cdef tuple numbers = given[1] if isinstance(given[1], tuple) else (given[1],)
-        cdef double divisor = numbers[0]
         rule.pair = self.pair_of(given[0])
         if len(numbers) == 3:
-            rule.how = COMBINE
-            rule.numbers[0], rule.numbers[1], rule.numbers[2] = numbers
+            combine_with(rule, numbers[0], numbers[1], numbers[2], self.parts == 2)
         elif len(numbers) == 1:
-            divide_by(rule, divisor, self.parts == 2)
+            divide_by(rule, numbers[0], self.parts == 2)
         else:
             raise ValueError(f"a rule is a divisor or three weights, not {len(numbers)} numbers")
         return 0
@@ -259,8 +255,8 @@ cdef class Sweep:
         self.joined = (self.direct and self.strips == 1 and self.from_f == self.m * self.size
                        and self.to_out == self.from_f)
         self.streamed = self.direct and total * self.size >= LARGE
-        self.short_rows = (self.joined and rows and self.n <= SHORT and self.inside.how <= MULTIPLY
-                           and self.outer_count == 1 and self.parts == 1
+        self.short_rows = (self.joined and rows and self.n <= SHORT and not self.uneven and self.parts == 1
+                           and self.outer_count == 1
                            and self.outer[0].from_f == self.n * self.size and self.outer[0].to_out == self.n * self.size)
         self.planes = self.columns * self.strips * self.n
         self.per_block = max(1, BLOCK // self.strip)
@@ -268,7 +264,7 @@ cdef class Sweep:
             self.per_block = max(1, self.per_block // self.n) * self.n
         self.block_count = (self.planes + self.per_block - 1) // self.per_block
         self.share, self.threads = share, threads
-        if self.inside.how == WEIGH and (self.n <= PIECE or self.columns * self.m >= FEW):
+        if self.uneven and (self.n <= PIECE or self.columns * self.m >= FEW):
             self.keep_weights()
         return 0
 
@@ -317,7 +313,7 @@ cdef class Sweep:
         cdef char *scratch = NULL
         if not 0 <= first <= last <= self.block_count or self.halts == NULL or not 0 <= i < max(1, self.threads):
             raise ValueError("these blocks are not part of a sweep under way")
-        if not self.direct or (self.inside.how == WEIGH and self.kept == NULL):
+        if not self.direct or (self.uneven and self.kept == NULL):
             scratch = <char *>PyMem_Malloc(4 * (PIECE + 2) * 16)
             if scratch == NULL:
                 raise MemoryError()
@@ -383,20 +379,20 @@ cdef class Sweep:
                 self.do_row_in_pieces(f, out, first, last, scratch)
             else:
                 self.do_planes_in_pieces(f, out, first, last, width, scratch)
-        elif self.inside.how == WEIGH:
+        elif self.uneven:
             self.do_weighted(f, out, first, last, width, scratch)
         elif self.joined:
-            self.emit(&self.inside, out + first * self.to_out, f + (first - 1) * self.from_f, NULL,
-                      f + (first + 1) * self.from_f, (last - first) * width)
+            apply(&self.inside, out + first * self.to_out, f + (first - 1) * self.from_f, NULL,
+                      f + (first + 1) * self.from_f, self.streamed, (last - first) * width)
         else:
             for at in range(first, last):
-                self.emit(&self.inside, out + at * self.to_out, f + (at - 1) * self.from_f, NULL,
-                          f + (at + 1) * self.from_f, width)
+                apply(&self.inside, out + at * self.to_out, f + (at - 1) * self.from_f, NULL,
+                          f + (at + 1) * self.from_f, self.streamed, width)
 
     cdef void do_end(self, Rule *rule, const char *f, char *out, Py_ssize_t i, Py_ssize_t width,
                      char *scratch) noexcept nogil:
         """The first plane or the last, from the two or three planes there."""
-        cdef Py_ssize_t reach = 3 if rule.how == COMBINE else 2, row = (PIECE + 2) * 16, k
+        cdef Py_ssize_t reach = rule.reach, row = (PIECE + 2) * 16, k
         cdef const char *planes[3]
         for k in range(reach):
             planes[k] = f + (k if i == 0 else self.n - reach + k) * self.from_f
@@ -404,9 +400,9 @@ cdef class Sweep:
                 self.fetch_plane(scratch + k * row, planes[k], width)
                 planes[k] = scratch + k * row
         if self.direct:
-            self.emit(rule, out + i * self.to_out, planes[0], planes[1], planes[reach - 1], width)
+            apply(rule, out + i * self.to_out, planes[0], planes[1], planes[reach - 1], self.streamed, width)
         else:
-            apply(rule, self.parts, scratch + 3 * row, planes[0], planes[1], planes[reach - 1], width)
+            apply(rule, scratch + 3 * row, planes[0], planes[1], planes[reach - 1], False, width)
             self.store_plane(scratch + 3 * row, out + i * self.to_out, width)
 
     cdef void do_weighted(self, const char *f, char *out, Py_ssize_t first, Py_ssize_t last, Py_ssize_t width,
@@ -421,65 +417,41 @@ cdef class Sweep:
                 count, apart, a = min(count, PIECE), PIECE, scratch + (PIECE + 2) * 8
                 self.make_weights(i, count, scratch, <char *>a, apart)
             if self.m == 1:
-                self.weigh_row(a, apart, f + (i - 1) * self.from_f, out + i * self.to_out, count)
+                self.weigh(out + i * self.to_out, f + (i - 1) * self.from_f, a, apart, self.streamed, count)
             else:
                 self.weigh_planes(a, apart, f + (i - 1) * self.from_f, out + i * self.to_out, width, count)
             i += count
 
-    cdef void weigh_row(self, const char *a, Py_ssize_t apart, const char *f, char *out,
-                        Py_ssize_t count) noexcept nogil:
-        """A run of elements in a row, each with weights of its own."""
-        cdef weigh_t weigh = loops.weigh[self.inside.pair] if self.parts == 1 else loops.weigh_complex[self.inside.pair]
-        cdef const char *b = a + apart * self.weight_size
-        cdef const char *c = b + apart * self.weight_size
-        cdef Py_ssize_t at = 0, some
-        cdef double room[STREAMED_WORDS]
-        cdef char *buffer = <char *>room
-        if not self.streamed:
-            weigh(a, b, c, out, f, f + self.size, f + 2 * self.size, count)
-            return
-        while at < count:
-            some = min(count - at, STREAMED // self.size)
-            weigh(a + at * self.weight_size, b + at * self.weight_size, c + at * self.weight_size, buffer,
-                  f + at * self.size, f + (at + 1) * self.size, f + (at + 2) * self.size, some)
-            loops.stream(out + at * self.size, buffer, some * self.size)
-            at += some
-
     cdef void weigh_planes(self, const char *a, Py_ssize_t apart, const char *f, char *out, Py_ssize_t width,
                            Py_ssize_t count) noexcept nogil:
         """Planes, all elements of each with the same weights."""
-        cdef Rule rule
+        cdef Rule rule = self.inside
         cdef Py_ssize_t i
-        rule.how, rule.pair = COMBINE, self.inside.pair
         for i in range(count):
             self.read_weights(&rule, a, apart, i)
-            self.emit(&rule, out + i * self.to_out, f + i * self.from_f, f + (i + 1) * self.from_f,
-                      f + (i + 2) * self.from_f, width)
+            apply(&rule, out + i * self.to_out, f + i * self.from_f, f + (i + 1) * self.from_f,
+                      f + (i + 2) * self.from_f, self.streamed, width)
 
     cdef void read_weights(self, Rule *rule, const char *a, Py_ssize_t apart, Py_ssize_t i) noexcept nogil:
+        """The rule for the plane i from where these weights begin."""
+        cdef double numbers[3]
         cdef Py_ssize_t k
         for k in range(3):
             if self.weight_size == 4:
-                rule.numbers[k] = (<const float *>a)[k * apart + i]
+                numbers[k] = (<const float *>a)[k * apart + i]
             else:
-                rule.numbers[k] = (<const double *>a)[k * apart + i]
+                numbers[k] = (<const double *>a)[k * apart + i]
+        combine_with(rule, numbers[0], numbers[1], numbers[2], self.parts == 2)
 
-    cdef void emit(self, const Rule *rule, char *out, const char *p, const char *q, const char *r,
-                   Py_ssize_t count) noexcept nogil:
-        """Apply a rule to a run of elements, past the caches if that is the way."""
-        cdef double room[STREAMED_WORDS]
-        cdef char *buffer = <char *>room
-        cdef Py_ssize_t at = 0, nbytes = count * self.size, some
-        if not self.streamed or nbytes < STREAMED:
-            apply(rule, self.parts, out, p, q, r, count)
-            return
-        while at < nbytes:
-            some = min(nbytes - at, STREAMED)
-            if at == 0:     # so that all that follow begin where a line of the cache does
-                some -= <size_t>out % 64 // self.size * self.size
-            apply(rule, self.parts, buffer, p + at, q + at if q != NULL else NULL, r + at, some // self.size)
-            loops.stream(out + at, buffer, some)
-            at += some
+    cdef inline void weigh(self, char *out, const char *f, const char *a, Py_ssize_t apart, bint past,
+                           Py_ssize_t count) noexcept nogil:
+        """A run of elements in a row, each with weights of its own."""
+        cdef const void *weights[3]
+        cdef Py_ssize_t k
+        for k in range(3):
+            weights[k] = a + k * apart * self.weight_size
+        loops.run[self.inside.how][self.inside.pair](NULL, NULL, out, f, f + self.size, f + 2 * self.size, NULL, weights,
+                                                     past, count)
 
     cdef void fetch_plane(self, char *buffer, const char *f, Py_ssize_t count) noexcept nogil:
         loops.fetch[self.source](NULL, buffer, f, self.f_step, self.parts, self.f_swapped, count)
@@ -497,24 +469,22 @@ cdef class Sweep:
             count = min(last - i, PIECE // 3)       # so that weights have room
             loops.fetch[self.source](NULL, scratch, f + (i - 1) * self.from_f, self.from_f, self.parts, self.f_swapped,
                                      count + 2)
-            if self.inside.how == WEIGH:
+            if self.uneven:
                 self.weigh_buffer(scratch, results, i, count, room)
             else:
-                apply(&self.inside, self.parts, results, scratch, NULL, scratch + 2 * self.size, count)
+                apply(&self.inside, results, scratch, NULL, scratch + 2 * self.size, False, count)
             loops.store[self.type](results, out + i * self.to_out, self.to_out, self.parts, self.out_swapped, count)
             i += count
 
     cdef void weigh_buffer(self, const char *buffer, char *results, Py_ssize_t i, Py_ssize_t count,
                            char *room) noexcept nogil:
         """Elements from i - 1 on that have been fetched, with weights that are kept or made now."""
-        cdef weigh_t weigh = loops.weigh[self.inside.pair] if self.parts == 1 else loops.weigh_complex[self.inside.pair]
         cdef Py_ssize_t apart = self.n - 2
         cdef const char *a = self.kept + (i - 1) * self.weight_size
         if self.kept == NULL:
             a, apart = room + (PIECE + 2) * 8, count
             self.make_weights(i, count, room, <char *>a, apart)
-        weigh(a, a + apart * self.weight_size, a + 2 * apart * self.weight_size, results, buffer, buffer + self.size,
-              buffer + 2 * self.size, count)
+        self.weigh(results, buffer, a, apart, False, count)
 
     cdef void do_planes_in_pieces(self, const char *f, char *out, Py_ssize_t first, Py_ssize_t last, Py_ssize_t width,
                                   char *scratch) noexcept nogil:
@@ -523,20 +493,18 @@ cdef class Sweep:
         cdef double room[3]
         cdef char *weights = <char *>room
         cdef Rule rule = self.inside
-        if rule.how == WEIGH:
-            rule.how = COMBINE
         for i in range(first - 1, first + 1):
             self.fetch_plane(scratch + i % 3 * row, f + i * self.from_f, width)
         for i in range(first, last):
             self.fetch_plane(scratch + (i + 1) % 3 * row, f + (i + 1) * self.from_f, width)
-            if self.inside.how == WEIGH:
+            if self.uneven:
                 if self.kept != NULL:
                     self.read_weights(&rule, self.kept, self.n - 2, i - 1)
                 else:
                     self.make_weights(i, 1, scratch + 3 * row, weights, 1)
                     self.read_weights(&rule, weights, 1, 0)
-            apply(&rule, self.parts, scratch + 3 * row, scratch + (i - 1) % 3 * row, scratch + i % 3 * row,
-                  scratch + (i + 1) % 3 * row, width)
+            apply(&rule, scratch + 3 * row, scratch + (i - 1) % 3 * row, scratch + i % 3 * row,
+                  scratch + (i + 1) % 3 * row, False, width)
             self.store_plane(scratch + 3 * row, out + i * self.to_out, width)
 
     cdef void do_rows(self, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
@@ -553,40 +521,31 @@ cdef class Sweep:
             f, out = self.f_data + at * length, self.out_data + at * length
             met = steepest_met()
             if self.n > 2:
-                apply(&self.inside, 1, out + self.size, f, NULL, f + 2 * self.size, count * self.n - 2)
+                apply(&self.inside, out + self.size, f, NULL, f + 2 * self.size, False, count * self.n - 2)
             if steepest_met() != met:
                 self.do_rows_singly(f, out, count, met)
             else:
                 apply_apart(&self.first, out, f, self.size, self.n, count)
                 apply_apart(&self.last, out + (self.n - 1) * self.size,
-                            f + (self.n - (3 if self.last.how == COMBINE else 2)) * self.size, self.size, self.n, count)
+                            f + (self.n - self.last.reach) * self.size, self.size, self.n, count)
             at += count
 
     cdef void do_rows_singly(self, const char *f, char *out, Py_ssize_t count, int met) noexcept nogil:
         cdef Py_ssize_t i, length = self.n * self.size
         steepest_forget()
         for i in range(count):
-            apply(&self.inside, 1, out + i * length + self.size, f + i * length, NULL, f + i * length + 2 * self.size,
-                  self.n - 2)
+            apply(&self.inside, out + i * length + self.size, f + i * length, NULL, f + i * length + 2 * self.size,
+                  False, self.n - 2)
         apply_apart(&self.first, out, f, self.size, self.n, count)
         apply_apart(&self.last, out + (self.n - 1) * self.size,
-                    f + (self.n - (3 if self.last.how == COMBINE else 2)) * self.size, self.size, self.n, count)
+                    f + (self.n - self.last.reach) * self.size, self.size, self.n, count)
         steepest_remember(met)
 
 
-cdef void apply(const Rule *rule, Py_ssize_t parts, char *out, const char *p, const char *q, const char *r,
-                Py_ssize_t count) noexcept nogil:
-    """One rule, on a run of elements in a row: p and r are the neighbours of a difference."""
-    if rule.how == DIVIDE:
-        loops.divide[rule.pair](NULL, out, p, r, rule.numbers, count * parts)
-    elif rule.how == MULTIPLY:
-        loops.multiply[rule.pair](NULL, out, p, r, rule.numbers, count * parts)
-    elif rule.how == QUOTIENT:
-        loops.quotient[rule.pair](NULL, out, p, r, rule.numbers, count)
-    elif parts == 1:
-        loops.combine[rule.pair](NULL, out, p, q, r, rule.numbers, count)
-    else:
-        loops.combine_complex[rule.pair](NULL, out, p, q, r, rule.numbers, count)
+cdef inline void apply(const Rule *rule, char *out, const char *p, const char *q, const char *r, bint past,
+                       Py_ssize_t count) noexcept nogil:
+    """One rule on a run of elements in a row: p and r are the neighbours of a difference."""
+    loops.run[rule.how][rule.pair](NULL, NULL, out, p, q, r, rule.numbers, NULL, past, count * rule.parts)
 
 
 cdef void apply_apart(const Rule *rule, char *out, const char *f, Py_ssize_t size, Py_ssize_t apart,
@@ -600,23 +559,28 @@ cdef void apply_apart(const Rule *rule, char *out, const char *f, Py_ssize_t siz
         loops.divide_apart[rule.pair](NULL, out, f, f + size, &divisor, apart, count)
 
 
-cdef int divide_by(Rule *rule, double divisor, bint pairs) noexcept:
-    """The rule that divides by a number of the working type."""
+cdef void divide_by(Rule *rule, double divisor, bint pairs) noexcept nogil:
+    """The rule that divides by a number of the working type; pairs are complex."""
     cdef int exponent, largest = 126 if rule.pair == FLOAT_IN_FLOAT else 1022
     cdef float narrow
-    rule.how, rule.numbers[0] = DIVIDE, divisor
+    rule.how, rule.numbers[0], rule.reach, rule.parts = DIVIDE, divisor, 2, 2 if pairs else 1
     if pairs and divisor == 0:
         rule.numbers[0] = 0.0       # Smith's formula divides by |d| then
     elif pairs:
-        narrow = <float>divisor
-        rule.how = QUOTIENT
+        rule.how, rule.parts = DIVIDE_COMPLEX, 1
         if rule.pair == FLOAT_IN_FLOAT:
+            narrow = <float>divisor
             rule.numbers[0], rule.numbers[1] = <float>0 / narrow, <float>1 / narrow
         else:
             rule.numbers[0], rule.numbers[1] = 0 / divisor, 1 / divisor
-    elif isfinite(divisor) and fabs(frexp(divisor, &exponent)) == 0.5 and 1 - largest <= exponent - 1 <= largest - 1:
+    elif isfinite(divisor) and fabs(frexp(divisor, &exponent)) == 0.5 and -largest < exponent - 1 < largest:
         rule.how, rule.numbers[0] = MULTIPLY, 1 / divisor
-    return 0
+
+
+cdef void combine_with(Rule *rule, double a, double b, double c, bint pairs) noexcept nogil:
+    """The rule that sums three neighbours with weights of the working type; pairs are complex."""
+    rule.how, rule.reach, rule.parts = COMBINE_COMPLEX if pairs else COMBINE, 3, 1
+    rule.numbers[0], rule.numbers[1], rule.numbers[2] = a, b, c
 
 
 cdef int merged(Axis *axes, int count) noexcept:
@@ -659,7 +623,7 @@ def sweep(cnp.ndarray f not None, cnp.ndarray out not None, int axis, inside not
     made.get_ready(share, threads)
     if made.go():
         by_zero = made.inside.how == DIVIDE and made.inside.numbers[0] == 0
-        report(made.met, "divide" if by_zero else "subtract" if made.inside.how != WEIGH else "multiply")
+        report(made.met, "divide" if by_zero else "subtract" if not made.uneven else "multiply")
 
 
 def even_spacing(cnp.ndarray x not None):
@@ -748,17 +712,16 @@ cdef object gradient_of_small(cnp.ndarray f, int axis, int edge_order, double st
     divide_by(&first, step, False)
     last = first
     if edge_order == 2:
-        first.how = last.how = COMBINE
-        first.numbers[0], first.numbers[1], first.numbers[2] = -1.5 / step, 2 / step, -0.5 / step
-        last.numbers[0], last.numbers[1], last.numbers[2] = 0.5 / step, -2 / step, 1.5 / step
+        combine_with(&first, -1.5 / step, 2 / step, -0.5 / step, False)
+        combine_with(&last, 0.5 / step, -2 / step, 1.5 / step, False)
     plane = m * size
     steepest_forget()
     for k in range(columns):
         at = k * n * plane
-        apply(&first, 1, o + at, p + at, p + at + plane, p + at + reach * plane, m)
-        apply(&inside, 1, o + at + plane, p + at, NULL, p + at + 2 * plane, (n - 2) * m)
+        apply(&first, o + at, p + at, p + at + plane, p + at + reach * plane, False, m)
+        apply(&inside, o + at + plane, p + at, NULL, p + at + 2 * plane, False, (n - 2) * m)
         at += (n - 1) * plane
-        apply(&last, 1, o + at, p + at - reach * plane, p + at - plane, p + at, m)
+        apply(&last, o + at, p + at - reach * plane, p + at - plane, p + at, False, m)
     if steepest_met():
         report(steepest_met(), "subtract")
     return out
@@ -782,3 +745,8 @@ cdef inline bint suits(cnp.ndarray f, given) noexcept:
             return False
     b = <const char *>PyArray_DATA(out)
     return b + nbytes <= a or a + nbytes <= b
+
+
+def _large(Py_ssize_t n):
+    global LARGE
+    LARGE = n
