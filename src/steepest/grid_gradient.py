@@ -5,6 +5,7 @@ What is none of our types is NumPy's own business, and handed to it. Tested in t
 """
 
 import numpy as np
+from numpy import gradient as numpy_gradient
 
 from .backends import current
 from .grid_arrays import as_outs, as_team, check_apart, has_overrides, new_like, plain
@@ -137,7 +138,7 @@ def gradient(f, *varargs, axis=None, edge_order=1, out=None, threads=None):
 
 def _by_numpy(f, varargs, axis, edge_order, out):
     """What is none of our types; what comes of it is copied into `out`."""
-    found = np.gradient(f, *varargs, axis=axis, edge_order=edge_order)
+    found = numpy_gradient(f, *varargs, axis=axis, edge_order=edge_order)
     if out is None:
         return found
     arrays = found if isinstance(found, (tuple, list)) else [found]

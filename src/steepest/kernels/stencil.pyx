@@ -94,7 +94,7 @@ cdef enum:
     SHARED = 2              # blocks from which on several threads do it
     FEW = 64                # elements for each weight from which on weights are kept for all
 
-cdef Py_ssize_t LARGE = 48 * 1024 * 1024       # bytes of a result from which on it is written past the caches
+cdef Py_ssize_t LARGE = 24 * 1024 * 1024       # bytes of a result from which on it is written past the caches
 cdef Py_ssize_t AT_ONCE = _AT_ONCE
 
 _loops = importlib.import_module(f"steepest.kernels.stencil_{instruction_set()}")
@@ -242,6 +242,8 @@ cdef class Sweep:
         cdef Py_ssize_t step = self.from_f if rows else self.f_step, out_step = self.to_out if rows else self.out_step
         cdef Py_ssize_t total = self.columns * self.n * self.m      # the elements of f
         cdef Py_ssize_t alignment = 8 if self.type else 4
+        if total == 0:
+            return 0
         self.direct = (self.source >= FLOAT32 and not self.f_swapped and not self.out_swapped
                        and step == self.size and out_step == self.size
                        and cnp.PyArray_ISALIGNED(<cnp.ndarray>self.f) and cnp.PyArray_ISALIGNED(<cnp.ndarray>self.out)
@@ -295,7 +297,7 @@ cdef class Sweep:
 
     cdef int go(self) except -1:
         """Do all blocks, by several threads where they are many; tell what arithmetic has met."""
-        if self.planes == 0 or self.m == 0:
+        if self.planes == 0:
             return 0
         halts = np.zeros(max(1, self.threads), np.intc)
         self.halts = <const int *>PyArray_DATA(halts)
@@ -745,8 +747,3 @@ cdef inline bint suits(cnp.ndarray f, given) noexcept:
             return False
     b = <const char *>PyArray_DATA(out)
     return b + nbytes <= a or a + nbytes <= b
-
-
-def _large(Py_ssize_t n):
-    global LARGE
-    LARGE = n
