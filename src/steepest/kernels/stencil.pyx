@@ -281,10 +281,12 @@ cdef class Sweep:
         if self.kept == NULL or scratch == NULL:
             PyMem_Free(scratch)
             raise MemoryError()
+        steepest_forget()
         for i in range(0, inside, PIECE):
             count = min(PIECE, inside - i)
             self.make_weights(i + 1, count, scratch, self.kept + i * self.weight_size, inside)
         PyMem_Free(scratch)
+        self.met |= steepest_met()
         return 0
 
     cdef void make_weights(self, Py_ssize_t i, Py_ssize_t count, char *scratch, char *weights,
