@@ -21,6 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import compare_grid
 import numpy as np
 
 import steepest as sd
@@ -44,7 +45,7 @@ REPEATS, LONG = 3, 1e-3     # a call is timed so often, but a long one (in secon
 def side(name):
     """The modules of one side: "kernels" or "reference"."""
     modules = {module: importlib.import_module(f"steepest.{name}.{module}")
-               for module in ("callback", "native", "difference", "update")}
+               for module in ("callback", "native", "difference", "update", "stencil")}
     return SimpleNamespace(name=name, **modules)
 
 
@@ -513,6 +514,7 @@ KERNELS = [
     Kernel("update.Optimizer", optimizer, grid(
         dtype="fd", family=list(FAMILIES), clip=[None, "value", "norm", "global_norm"], averaging=[0.0, 0.1],
         sign=[1.0, -1.0])),
+    *(Kernel(*line) for line in compare_grid.LINES),
     *(Kernel(f"whole calls: {call}", public, grid(call=[call], dtype=ALL, options=OPTIONS)) for call in PUBLIC),
     Kernel("whole calls: gradient_descent", descent, grid(
         dtype=REAL, with_grad=[False, True],
@@ -591,7 +593,7 @@ def compare(kernel, sides):
 def missing():
     """Kernels of the backend that no line of the table compares."""
     compared = {kernel.name.split(",")[0].split(".")[1] for kernel in KERNELS if not kernel.name.startswith("whole")}
-    return sorted(set(vars(backends.current())) - {"name"} - compared)
+    return sorted((set(vars(backends.current())) | set(backends.LATER)) - {"name"} - compared)
 
 
 def main():

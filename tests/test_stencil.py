@@ -20,7 +20,7 @@ from steepest.reference import stencil as reference
 SIDES = (kernel, reference)
 FIELDS = "fdFDbBhHiIqQ"
 HARD = [0.0, -0.0, np.nan, np.inf, -np.inf, 1e-40, 1e30, 1.0]
-# How the shapes are walked: a row, rows, short rows, one plane, planes, strips of wide planes, more than a buffer holds.
+# How they are walked: as a row, rows, short rows, one plane, planes, strips of wide planes, more than a buffer holds.
 SHAPES = [((2,), 0), ((9,), 0), ((5000,), 0), ((6, 301), 1), ((800, 5), 1), ((300, 2), 1), ((7, 9), 0), ((4, 5, 6), 1),
           ((3, 40_000), 0), ((2, 5, 3000), 1), ((70_000, 3), 0), ((30, 3, 4), 1), ((0, 3), 1), ((3, 0), 0)]
 
@@ -241,8 +241,8 @@ def test_the_kernel_refuses_what_it_cannot_sweep():
 
 def test_even_spacing_is_exact():
     for module in SIDES:
-        for x in (np.arange(5000), np.arange(5000.0), np.arange(9, dtype="f"), np.arange(9)[::-2], np.array([3, 1], "B"),
-                  np.arange(5, dtype=">i2"), np.linspace(0, 1, 1025)):
+        for x in (np.arange(5000), np.arange(5000.0), np.arange(9, dtype="f"), np.arange(9)[::-2],
+                  np.array([3, 1], "B"), np.arange(5, dtype=">i2"), np.linspace(0, 1, 1025)):
             step = module.even_spacing(x)
             wide = x.astype("d") if x.dtype.kind in "iu" else x
             assert step == wide[1] - wide[0] and step.dtype == wide.dtype.newbyteorder("="), x
@@ -255,7 +255,8 @@ def test_even_spacing_is_exact():
 
 
 WARNED = [({"f": [np.inf, np.inf, 1.0]}, "invalid"), ({"inside": 0.0}, "divide by zero"),
-          ({"f": [1e308, 0.0, -1e308]}, "overflow"), ({"f": [1.0, 2.0, np.nan]}, None), ({"f": [0.0, 5e-324, 0.0]}, None)]
+          ({"f": [1e308, 0.0, -1e308]}, "overflow"), ({"f": [1.0, 2.0, np.nan]}, None),
+          ({"f": [0.0, 5e-324, 0.0]}, None)]
 
 
 @pytest.mark.parametrize("module", SIDES)

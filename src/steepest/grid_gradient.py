@@ -7,14 +7,14 @@ What is none of our types is NumPy's own business, and handed to it. Tested in t
 import numpy as np
 from numpy import gradient as numpy_gradient
 
-from .backends import current
-from .grid_arrays import as_outs, as_team, check_apart, has_overrides, new_like, plain
-from .threads import share
-
 try:
     from numpy.lib.array_utils import normalize_axis_tuple
 except ImportError:     # NumPy 1
-    from numpy.core.numeric import normalize_axis_tuple
+    from numpy.core.numeric import normalize_axis_tuple  # type: ignore[no-redef]
+
+from .backends import current
+from .grid_arrays import as_outs, as_team, check_apart, has_overrides, new_like, plain
+from .threads import share
 
 __all__ = ["gradient"]
 

@@ -1,11 +1,12 @@
 """Sampled fields: bad axes and spacings, outputs that cannot be written, interruptions, no memory.
 
-Here because what takes arrays in place of functions meets faults of its own. It tests rows C19 and C20, and what rows C1,
-C2, D2, D3, D4, D6, F1, F2, G1, G3, G5, G9 and G14 ask of `steepest.grid`. A function that is added joins with a line in
+Here because what takes arrays in place of functions meets faults of its own. It tests rows C19 and C20, and what rows
+C1, C2, D2, D3, D4, D6, F1, F2, G1, G3, G5 and G9 ask of `steepest.grid`. A function that is added joins with a line in
 `ENTRIES`.
 """
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -71,7 +72,7 @@ def test_C19_axes_and_spacings_that_do_not_fit_are_refused_before_anything_is_co
     for short in (FIELD[:1], FIELD[:0]):
         with untouched(out := np.full(short.shape, -7.75)):
             error = attempt(entry.call, short, out=out)[1]
-        assert isinstance(error, (ValueError, IndexError)) and "element" in str(error) or "two numbers" in str(error)
+        assert isinstance(error, (ValueError, IndexError)) and re.search("element|two numbers", str(error))
 
 
 @each
@@ -185,12 +186,12 @@ def test_F1_F2_every_allocation_may_fail():
 @each
 @pytest.mark.parametrize("threads", [1, 2])
 def test_G1_G3_ctrl_c_is_answered_within_50_ms_of_one_long_call(entry, threads, shooter):  # noqa: F811
-    f = np.ones((6_000_000, 3))
-    out = np.zeros((3, 6_000_000)).T       # turned around, it takes long
+    f = np.broadcast_to(np.ones((1, 1), ">f4"), (14_000_000, 3))
+    out = np.zeros((3, 14_000_000), ">f4").T    # turned around, in another byte order: it takes a third of a second
 
     def run():
-        for _ in range(20):
-            entry.call(f, out=out, threads=threads)
+        entry.call(f, out=out, threads=threads)
+        entry.call(f, out=out, threads=threads)
 
     waits = [shooter.latency(delay, run) for delay in DELAYS]
     assert answered(waits), waits

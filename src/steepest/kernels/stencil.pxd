@@ -23,8 +23,8 @@ cdef enum:
     FLOAT64 = 9
     SOURCES = 10
 
-# What is done with neighbours p, q, r: the difference of r and p over a number, times a number, or over a complex number;
-# a p + b q + c r with the same weights for all, or with weights for each.
+# What is done with neighbours p, q, r: the difference of r and p over a number, times a number, or over a complex
+# number; a p + b q + c r with the same weights for all, or with weights for each.
 cdef enum:
     DIVIDE = 0
     MULTIPLY = 1

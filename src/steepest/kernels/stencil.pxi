@@ -1,7 +1,8 @@
 # The loops over sampled fields: each expression once, for all types. Included by stencil_baseline.pyx, stencil_avx2.pyx
 # and stencil_avx512.pyx, which differ by their flags alone.
 # Here because the hot arithmetic is built for several instruction sets, with equal bits: those of NumPy, whose order of
-# operations and whose roundings these are. What they are loops of stands in stencil.pyx. Tested in tests/test_stencil.py.
+# operations and whose roundings these are. What they are loops of stands in stencil.pyx. Tested in
+# tests/test_stencil.py.
 #
 # What limits them: memory beyond the caches, division within.
 

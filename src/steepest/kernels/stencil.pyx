@@ -100,12 +100,7 @@ cdef Py_ssize_t AT_ONCE = _AT_ONCE
 _loops = importlib.import_module(f"steepest.kernels.stencil_{instruction_set()}")
 cdef const Loops *loops = <const Loops *>PyCapsule_GetPointer(_loops.table, "steepest stencil loops")
 
-cdef struct Rule:
-    int how
-    int pair
-    int parts               # numbers an element that the loop does not know of
-    int reach               # 2 neighbours, or 3 with weights
-    double numbers[3]
+include "_rules.pxi"
 
 # Where an axis goes, in bytes.
 cdef struct Axis:
@@ -258,8 +253,8 @@ cdef class Sweep:
                        and self.to_out == self.from_f)
         self.streamed = self.direct and total * self.size >= LARGE
         self.short_rows = (self.joined and rows and self.n <= SHORT and not self.uneven and self.parts == 1
-                           and self.outer_count == 1
-                           and self.outer[0].from_f == self.n * self.size and self.outer[0].to_out == self.n * self.size)
+                           and self.outer_count == 1 and self.outer[0].from_f == self.n * self.size
+                           and self.outer[0].to_out == self.n * self.size)
         self.planes = self.columns * self.strips * self.n
         self.per_block = max(1, BLOCK // self.strip)
         if self.short_rows:
@@ -387,11 +382,11 @@ cdef class Sweep:
             self.do_weighted(f, out, first, last, width, scratch)
         elif self.joined:
             apply(&self.inside, out + first * self.to_out, f + (first - 1) * self.from_f, NULL,
-                      f + (first + 1) * self.from_f, self.streamed, (last - first) * width)
+                  f + (first + 1) * self.from_f, self.streamed, (last - first) * width)
         else:
             for at in range(first, last):
                 apply(&self.inside, out + at * self.to_out, f + (at - 1) * self.from_f, NULL,
-                          f + (at + 1) * self.from_f, self.streamed, width)
+                      f + (at + 1) * self.from_f, self.streamed, width)
 
     cdef void do_end(self, Rule *rule, const char *f, char *out, Py_ssize_t i, Py_ssize_t width,
                      char *scratch) noexcept nogil:
@@ -434,7 +429,7 @@ cdef class Sweep:
         for i in range(count):
             self.read_weights(&rule, a, apart, i)
             apply(&rule, out + i * self.to_out, f + i * self.from_f, f + (i + 1) * self.from_f,
-                      f + (i + 2) * self.from_f, self.streamed, width)
+                  f + (i + 2) * self.from_f, self.streamed, width)
 
     cdef void read_weights(self, Rule *rule, const char *a, Py_ssize_t apart, Py_ssize_t i) noexcept nogil:
         """The rule for the plane i from where these weights begin."""
@@ -454,8 +449,8 @@ cdef class Sweep:
         cdef Py_ssize_t k
         for k in range(3):
             weights[k] = a + k * apart * self.weight_size
-        loops.run[self.inside.how][self.inside.pair](NULL, NULL, out, f, f + self.size, f + 2 * self.size, NULL, weights,
-                                                     past, count)
+        loops.run[self.inside.how][self.inside.pair](NULL, NULL, out, f, f + self.size, f + 2 * self.size, NULL,
+                                                     weights, past, count)
 
     cdef void fetch_plane(self, char *buffer, const char *f, Py_ssize_t count) noexcept nogil:
         loops.fetch[self.source](NULL, buffer, f, self.f_step, self.parts, self.f_swapped, count)
@@ -546,47 +541,6 @@ cdef class Sweep:
         steepest_remember(met)
 
 
-cdef inline void apply(const Rule *rule, char *out, const char *p, const char *q, const char *r, bint past,
-                       Py_ssize_t count) noexcept nogil:
-    """One rule on a run of elements in a row: p and r are the neighbours of a difference."""
-    loops.run[rule.how][rule.pair](NULL, NULL, out, p, q, r, rule.numbers, NULL, past, count * rule.parts)
-
-
-cdef void apply_apart(const Rule *rule, char *out, const char *f, Py_ssize_t size, Py_ssize_t apart,
-                      Py_ssize_t count) noexcept nogil:
-    """One rule of real numbers at one end of rows; f is the first element that it takes of the first row."""
-    cdef double divisor
-    if rule.how == COMBINE:
-        loops.combine_apart[rule.pair](NULL, out, f, f + size, f + 2 * size, rule.numbers, apart, count)
-    else:
-        divisor = rule.numbers[0] if rule.how == DIVIDE else 1 / rule.numbers[0]
-        loops.divide_apart[rule.pair](NULL, out, f, f + size, &divisor, apart, count)
-
-
-cdef void divide_by(Rule *rule, double divisor, bint pairs) noexcept nogil:
-    """The rule that divides by a number of the working type; pairs are complex."""
-    cdef int exponent, largest = 126 if rule.pair == FLOAT_IN_FLOAT else 1022
-    cdef float narrow
-    rule.how, rule.numbers[0], rule.reach, rule.parts = DIVIDE, divisor, 2, 2 if pairs else 1
-    if pairs and divisor == 0:
-        rule.numbers[0] = 0.0       # Smith's formula divides by |d| then
-    elif pairs:
-        rule.how, rule.parts = DIVIDE_COMPLEX, 1
-        if rule.pair == FLOAT_IN_FLOAT:
-            narrow = <float>divisor
-            rule.numbers[0], rule.numbers[1] = <float>0 / narrow, <float>1 / narrow
-        else:
-            rule.numbers[0], rule.numbers[1] = 0 / divisor, 1 / divisor
-    elif isfinite(divisor) and fabs(frexp(divisor, &exponent)) == 0.5 and -largest < exponent - 1 < largest:
-        rule.how, rule.numbers[0] = MULTIPLY, 1 / divisor
-
-
-cdef void combine_with(Rule *rule, double a, double b, double c, bint pairs) noexcept nogil:
-    """The rule that sums three neighbours with weights of the working type; pairs are complex."""
-    rule.how, rule.reach, rule.parts = COMBINE_COMPLEX if pairs else COMBINE, 3, 1
-    rule.numbers[0], rule.numbers[1], rule.numbers[2] = a, b, c
-
-
 cdef int merged(Axis *axes, int count) noexcept:
     """Make one axis of neighbours that go on as one does; returns how many there are then."""
     cdef int i, kept = 0
@@ -656,96 +610,4 @@ def even_spacing(cnp.ndarray x not None):
     return None if uneven else (np.float64 if type else np.float32)(step)
 
 
-def gradient_at_once(f, tuple varargs not None, axis, edge_order, out):
-    """Gradients of small plain arrays, without any detour; see `steepest.reference.stencil.gradient_at_once`."""
-    cdef cnp.ndarray field
-    cdef double step = 1.0
-    cdef int number, i, only = -1
-    if not cnp.PyArray_CheckExact(f) or type(edge_order) is not int or not 1 <= <object>edge_order <= 2:
-        return None
-    field = <cnp.ndarray>f
-    number = cnp.PyArray_TYPE(field)
-    if (number != cnp.NPY_DOUBLE and number != cnp.NPY_FLOAT or not PyArray_ISCARRAY_RO(field)
-            or not 0 < cnp.PyArray_SIZE(field) <= AT_ONCE or cnp.PyArray_NDIM(field) < 1):
-        return None
-    if len(varargs) > 1 or len(varargs) == 1 and type(varargs[0]) is not float:
-        return None
-    if len(varargs) == 1:
-        step = varargs[0]
-        if not 1e-30 < fabs(step) < 1e30:
-            return None
-    if axis is not None:
-        if type(axis) is not int or not -field.ndim <= <object>axis < field.ndim:
-            return None
-        only = axis + (field.ndim if axis < 0 else 0)
-    elif field.ndim == 1:
-        only = 0
-    for i in range(field.ndim):
-        if only in (-1, i) and field.shape[i] <= edge_order:
-            return None
-    if only >= 0:
-        return gradient_of_small(field, only, edge_order, step, out)
-    if out is not None:
-        return None
-    return tuple([gradient_of_small(field, i, edge_order, step, None) for i in range(field.ndim)])
-
-
-cdef object gradient_of_small(cnp.ndarray f, int axis, int edge_order, double step, given):
-    """Along one axis of a C-contiguous array, into a new one or one that is given if it suits."""
-    cdef cnp.ndarray out
-    cdef Rule inside, first, last
-    cdef Py_ssize_t n = f.shape[axis], m = 1, columns = 1, size = 8, plane, at, k
-    cdef const char *p = <const char *>PyArray_DATA(f)
-    cdef char *o
-    cdef int i, number = cnp.PyArray_TYPE(f), reach = edge_order
-    if given is None:
-        out = cnp.PyArray_EMPTY(f.ndim, f.shape, number, 0)
-    elif suits(f, given):
-        out = <cnp.ndarray>given
-    else:
-        return None
-    o = <char *>PyArray_DATA(out)
-    for i in range(f.ndim):
-        if i < axis:
-            columns *= f.shape[i]
-        elif i > axis:
-            m *= f.shape[i]
-    size = 8 if number == cnp.NPY_DOUBLE else 4
-    inside.pair = first.pair = last.pair = DOUBLE_IN_DOUBLE if size == 8 else FLOAT_IN_FLOAT
-    divide_by(&inside, 2 * step, False)
-    divide_by(&first, step, False)
-    last = first
-    if edge_order == 2:
-        combine_with(&first, -1.5 / step, 2 / step, -0.5 / step, False)
-        combine_with(&last, 0.5 / step, -2 / step, 1.5 / step, False)
-    plane = m * size
-    steepest_forget()
-    for k in range(columns):
-        at = k * n * plane
-        apply(&first, o + at, p + at, p + at + plane, p + at + reach * plane, False, m)
-        apply(&inside, o + at + plane, p + at, NULL, p + at + 2 * plane, False, (n - 2) * m)
-        at += (n - 1) * plane
-        apply(&last, o + at, p + at - reach * plane, p + at - plane, p + at, False, m)
-    if steepest_met():
-        report(steepest_met(), "subtract")
-    return out
-
-
-cdef inline bint suits(cnp.ndarray f, given) noexcept:
-    """Whether a derivative of f can be written there as it is."""
-    cdef cnp.ndarray out
-    cdef const char *a = <const char *>PyArray_DATA(f)
-    cdef const char *b
-    cdef Py_ssize_t nbytes = cnp.PyArray_NBYTES(f)
-    cdef int i
-    if not cnp.PyArray_CheckExact(given):
-        return False
-    out = <cnp.ndarray>given
-    if cnp.PyArray_TYPE(out) != cnp.PyArray_TYPE(f) or cnp.PyArray_NDIM(out) != cnp.PyArray_NDIM(f) \
-            or not cnp.PyArray_ISCARRAY(out):
-        return False
-    for i in range(cnp.PyArray_NDIM(f)):
-        if cnp.PyArray_DIM(out, i) != cnp.PyArray_DIM(f, i):
-            return False
-    b = <const char *>PyArray_DATA(out)
-    return b + nbytes <= a or a + nbytes <= b
+include "_at_once.pxi"

@@ -73,15 +73,15 @@ def sweep(f, out, axis, inside, first, last, share=None, threads=1):
         out[1:-1] = a * f[:-2] + b * f[1:-1] + c * f[2:]
     else:
         out[1:-1] = (f[2:] - f[:-2]) / np.array([given], kind)
-    out[:1] = end_of(f[:3], *first, (1, 0))
-    out[-1:] = end_of(f[-3:], *last, (-1, -2))
+    out[:1] = end_of(f[:3], first, 1, 0)
+    out[-1:] = end_of(f[-3:], last, -1, -2)
 
 
-def end_of(f, kind, numbers, pair):
-    """The derivative at an end: a difference over a number, or three planes with weights."""
+def end_of(f, rule, high, low):
+    """The derivative at an end: the difference of two planes over a number, or three planes with weights."""
+    kind, numbers = rule
     numbers = np.atleast_1d(np.array(numbers, kind))
     if len(numbers) == 1:
-        high, low = pair
         return (f[high] - f[low])[None] / numbers
     a, b, c = numbers[:, None]
     return a * f[:1] + b * f[1:2] + c * f[2:3]
