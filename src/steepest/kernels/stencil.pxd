@@ -44,6 +44,9 @@ ctypedef void (*divide_apart_t)(void *working, void *out, const void *low, const
                                 Py_ssize_t apart, Py_ssize_t count) noexcept nogil
 ctypedef void (*combine_apart_t)(void *working, void *out, const void *p, const void *q, const void *r,
                                  const double *numbers, Py_ssize_t apart, Py_ssize_t count) noexcept nogil
+# weigh_rows(out, f, weights, past, rows, count): WEIGH for several rows, that weights be read once for all
+ctypedef void (*weigh_rows_t)(void **out, const void **f, const void **weights, bint past, Py_ssize_t rows,
+                              Py_ssize_t count) noexcept nogil
 # weights(x, a, b, c, count): from count + 2 coordinates
 ctypedef void (*weights_t)(const void *x, void *a, void *b, void *c, Py_ssize_t count) noexcept nogil
 # differs(x, step, count): whether any of the count steps between count + 1 coordinates is another
@@ -58,6 +61,7 @@ cdef struct Loops:
     run_t run[RULES][PAIRS]
     divide_apart_t divide_apart[PAIRS]
     combine_apart_t combine_apart[PAIRS]
+    weigh_rows_t weigh_rows[PAIRS]
     weights_t weights[PAIRS]                # coordinates are the values, weights what is worked in
     differs_t differs[2]                    # float, double
     fetch_t fetch[SOURCES]

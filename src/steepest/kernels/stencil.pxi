@@ -13,7 +13,7 @@ from libc.string cimport memcpy
 from steepest.kernels.stencil cimport (
     COMBINE, COMBINE_COMPLEX, DIVIDE, DIVIDE_COMPLEX, DOUBLE_IN_DOUBLE, FLOAT32, FLOAT64, FLOAT_IN_DOUBLE,
     FLOAT_IN_FLOAT, INT8, INT16, INT32, INT64, MULTIPLY, UINT8, UINT16, UINT32, UINT64, WEIGH, WEIGH_COMPLEX, Loops,
-    combine_apart_t, differs_t, divide_apart_t, fetch_t, run_t, store_t, weights_t,
+    combine_apart_t, differs_t, divide_apart_t, fetch_t, run_t, store_t, weigh_rows_t, weights_t,
 )
 
 cdef extern from *:
@@ -68,6 +68,9 @@ cdef extern from *:
     void steepest_stream(void *out, const void *line) noexcept nogil
     void steepest_fence() noexcept nogil
 
+cdef enum:
+    LONG = 64       # elements from which on a run is fitted to the lines of the cache
+
 ctypedef fused value_t:
     float
     double
@@ -121,22 +124,27 @@ cdef inline value_t at(Rule *_, Py_ssize_t i, const value_t *p, const value_t *q
 
 cdef void run(Rule *rule, working_t *_, value_t *out, const value_t *p, const value_t *q, const value_t *r,
               const double *numbers, const working_t **weights, bint past, Py_ssize_t count) noexcept nogil:
-    """A rule on a run of elements, a line of the cache at a time where it is written past the caches."""
+    """A rule on a run of elements, a line of the cache at a time where it is written past the caches.
+
+    It begins with those before the first line of the result: what is stored across two lines takes a third longer.
+    """
     cdef working_t given[3]
     cdef value_t line[16]
     cdef const working_t *a = given
     cdef const working_t *b = given + 1
     cdef const working_t *c = given + 2
-    cdef Py_ssize_t lanes = 64 // sizeof(value_t), head = count, i, j, k
+    cdef Py_ssize_t lanes = 64 // sizeof(value_t), head = 0, i, j, k
     if Rule is Weigh:
         a, b, c = weights[0], weights[1], weights[2]
     else:
         given[0], given[1], given[2] = <working_t>numbers[0], <working_t>numbers[1], <working_t>numbers[2]
-    if past:
-        head = min(count, steepest_to_line(out) // <Py_ssize_t>sizeof(value_t))
+    if count >= LONG:
+        head = steepest_to_line(out) // <Py_ssize_t>sizeof(value_t)
     for i in range(head):
         out[i] = at(rule, i, p, q, r, a, b, c)
-    if not past:
+    if not past or count < LONG:
+        for i in range(head, count):
+            out[i] = at(rule, i, p, q, r, a, b, c)
         return
     for k in range((count - head) // lanes):
         i = head + k * lanes
@@ -145,6 +153,33 @@ cdef void run(Rule *rule, working_t *_, value_t *out, const value_t *p, const va
         steepest_stream(out + i, line)
     for i in range(count - (count - head) % lanes, count):
         out[i] = at(rule, i, p, q, r, a, b, c)
+
+
+cdef void weigh_rows(value_t **out, const value_t **f, const working_t **weights, bint past, Py_ssize_t rows,
+                     Py_ssize_t count) noexcept nogil:
+    """Elements of several rows with the same weights, a line of the cache of each row at a time."""
+    cdef Weigh *rule = NULL
+    cdef value_t line[16]
+    cdef const working_t *a = weights[0]
+    cdef const working_t *b = weights[1]
+    cdef const working_t *c = weights[2]
+    cdef Py_ssize_t lanes = 64 // sizeof(value_t), head = 0, i, j, k, row
+    if past:
+        head = min(count, steepest_to_line(out[0]) // <Py_ssize_t>sizeof(value_t))
+    for row in range(rows):
+        for i in range(head):
+            out[row][i] = at(rule, i, f[row], f[row] + 1, f[row] + 2, a, b, c)
+        for i in range(count - (count - head) % lanes, count):
+            out[row][i] = at(rule, i, f[row], f[row] + 1, f[row] + 2, a, b, c)
+    for k in range((count - head) // lanes):
+        i = head + k * lanes
+        for row in range(rows):
+            for j in range(lanes):
+                line[j] = at(rule, i + j, f[row], f[row] + 1, f[row] + 2, a, b, c)
+            if past:
+                steepest_stream(out[row] + i, line)
+            else:
+                memcpy(out[row] + i, line, 64)
 
 
 cdef void divide_apart(working_t *_, value_t *out, const value_t *low, const value_t *high, const double *numbers,
@@ -309,6 +344,9 @@ loops.divide_apart[DOUBLE_IN_DOUBLE] = <divide_apart_t>divide_apart[double, doub
 loops.combine_apart[FLOAT_IN_FLOAT] = <combine_apart_t>combine_apart[float, float]
 loops.combine_apart[FLOAT_IN_DOUBLE] = <combine_apart_t>combine_apart[double, float]
 loops.combine_apart[DOUBLE_IN_DOUBLE] = <combine_apart_t>combine_apart[double, double]
+loops.weigh_rows[FLOAT_IN_FLOAT] = <weigh_rows_t>weigh_rows[float, float]
+loops.weigh_rows[FLOAT_IN_DOUBLE] = <weigh_rows_t>weigh_rows[float, double]
+loops.weigh_rows[DOUBLE_IN_DOUBLE] = <weigh_rows_t>weigh_rows[double, double]
 loops.weights[FLOAT_IN_FLOAT] = <weights_t>weights[float, float]
 loops.weights[FLOAT_IN_DOUBLE] = <weights_t>weights[float, double]
 loops.weights[DOUBLE_IN_DOUBLE] = <weights_t>weights[double, double]

@@ -92,6 +92,7 @@ cdef enum:
     SHORT = 64              # rows up to so many elements are done together
     QUIET = 16384           # elements from which on a sweep lets go of the GIL
     SHARED = 2              # blocks from which on several threads do it
+    GROUP = 4               # rows with weights that are done side by side
     FEW = 64                # elements for each weight from which on weights are kept for all
 
 cdef Py_ssize_t LARGE = 24 * 1024 * 1024       # bytes of a result from which on it is written past the caches
@@ -120,7 +121,7 @@ cdef class Sweep:
     cdef Py_ssize_t m, f_step, out_step         # within a plane
     cdef int source, parts, type                # what f is; numbers an element; 0 float, 1 double
     cdef Py_ssize_t size                        # bytes of an element of the result
-    cdef bint f_swapped, out_swapped, direct, joined, short_rows, streamed, uneven
+    cdef bint f_swapped, out_swapped, direct, joined, short_rows, grouped, streamed, uneven
     cdef Rule inside, first, last
     cdef int x_source, x_type
     cdef bint x_swapped
@@ -257,7 +258,9 @@ cdef class Sweep:
                            and self.outer[0].to_out == self.n * self.size)
         self.planes = self.columns * self.strips * self.n
         self.per_block = max(1, BLOCK // self.strip)
-        if self.short_rows:
+        self.grouped = (self.uneven and self.direct and rows and self.parts == 1 and 2 < self.n <= BLOCK // GROUP
+                        and self.columns >= FEW)
+        if self.short_rows or self.grouped:
             self.per_block = max(1, self.per_block // self.n) * self.n
         self.block_count = (self.planes + self.per_block - 1) // self.per_block
         self.share, self.threads = share, threads
@@ -336,6 +339,10 @@ cdef class Sweep:
             at, end = k * self.per_block, min(self.planes, (k + 1) * self.per_block)
             if self.short_rows:
                 self.do_rows(at // self.n, end // self.n)
+            elif self.grouped:
+                while at < end:
+                    self.do_group(at // self.n, min(end - at, GROUP * self.n) // self.n)
+                    at += GROUP * self.n
             else:
                 while at < end:
                     i = at % self.n
@@ -356,16 +363,10 @@ cdef class Sweep:
 
     cdef void do_column(self, Py_ssize_t number, Py_ssize_t first, Py_ssize_t last, char *scratch) noexcept nogil:
         """Planes first..last of a column, or of a strip of it."""
-        cdef Py_ssize_t at = number // self.strips, strip = number % self.strips, width, place
-        cdef const char *f = self.f_data + strip * self.strip * self.f_step
-        cdef char *out = self.out_data + strip * self.strip * self.out_step
-        cdef int axis
-        for axis in range(self.outer_count - 1, -1, -1):
-            place = at % self.outer[axis].count
-            at = at // self.outer[axis].count
-            f += place * self.outer[axis].from_f
-            out += place * self.outer[axis].to_out
-        width = min(self.strip, self.m - strip * self.strip)
+        cdef Py_ssize_t width = min(self.strip, self.m - number % self.strips * self.strip), at
+        cdef const char *f
+        cdef char *out
+        self.find(number, &f, &out)
         if first == 0:
             self.do_end(&self.first, f, out, 0, width, scratch)
         if last == self.n:
@@ -387,6 +388,18 @@ cdef class Sweep:
             for at in range(first, last):
                 apply(&self.inside, out + at * self.to_out, f + (at - 1) * self.from_f, NULL,
                       f + (at + 1) * self.from_f, self.streamed, width)
+
+    cdef void find(self, Py_ssize_t number, const char **f, char **out) noexcept nogil:
+        """Where a column, or a strip of it, begins."""
+        cdef Py_ssize_t at = number // self.strips, strip = number % self.strips, place
+        cdef int axis
+        f[0] = self.f_data + strip * self.strip * self.f_step
+        out[0] = self.out_data + strip * self.strip * self.out_step
+        for axis in range(self.outer_count - 1, -1, -1):
+            place = at % self.outer[axis].count
+            at = at // self.outer[axis].count
+            f[0] += place * self.outer[axis].from_f
+            out[0] += place * self.outer[axis].to_out
 
     cdef void do_end(self, Rule *rule, const char *f, char *out, Py_ssize_t i, Py_ssize_t width,
                      char *scratch) noexcept nogil:
@@ -420,6 +433,25 @@ cdef class Sweep:
             else:
                 self.weigh_planes(a, apart, f + (i - 1) * self.from_f, out + i * self.to_out, width, count)
             i += count
+
+    cdef void do_group(self, Py_ssize_t first, Py_ssize_t count) noexcept nogil:
+        """A few rows side by side, for which weights are read once."""
+        cdef const void *f[GROUP]
+        cdef void *out[GROUP]
+        cdef const void *weights[3]
+        cdef Py_ssize_t row, k
+        cdef const char *place
+        cdef char *to
+        cdef bint past = self.streamed
+        for row in range(count):
+            self.find(first + row, &place, &to)
+            self.do_end(&self.first, place, to, 0, 1, NULL)
+            self.do_end(&self.last, place, to, self.n - 1, 1, NULL)
+            f[row], out[row] = place, to + self.size
+            past = past and (<size_t>out[row] - <size_t>out[0]) % 64 == 0
+        for k in range(3):
+            weights[k] = self.kept + k * (self.n - 2) * self.weight_size
+        loops.weigh_rows[self.inside.pair](out, f, weights, past, count, self.n - 2)
 
     cdef void weigh_planes(self, const char *a, Py_ssize_t apart, const char *f, char *out, Py_ssize_t width,
                            Py_ssize_t count) noexcept nogil:
