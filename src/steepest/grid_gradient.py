@@ -87,7 +87,7 @@ def gradient(f, *varargs, axis=None, edge_order=1, out=None, threads=None):
     >>> import numpy as np, steepest as sd
     >>> x = np.array([0.0, 1.0, 1.5, 3.5, 4.0, 6.0])
     >>> sd.grid.gradient(x**2, x)
-    array([ 1. ,  2. ,  3. ,  7. ,  8. , 10. ])
+    array([ 1.,  2.,  3.,  7.,  8., 10.])
     >>> sd.grid.gradient(x**2, x, edge_order=2)
     array([-0.,  2.,  3.,  7.,  8., 12.])
     >>> down, right = sd.grid.gradient(np.array([[1.0, 2.0, 6.0], [3.0, 4.0, 5.0]]))

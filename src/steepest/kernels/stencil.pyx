@@ -424,8 +424,9 @@ cdef class Sweep:
         cdef const char *a
         while i < last:
             count = last - i
-            a = self.kept + (i - 1) * self.weight_size
-            if self.kept == NULL:
+            if self.kept != NULL:
+                a = self.kept + (i - 1) * self.weight_size
+            else:
                 count, apart, a = min(count, PIECE), PIECE, scratch + (PIECE + 2) * 8
                 self.make_weights(i, count, scratch, <char *>a, apart)
             if self.m == 1:
@@ -511,8 +512,10 @@ cdef class Sweep:
                            char *room) noexcept nogil:
         """Elements from i - 1 on that have been fetched, with weights that are kept or made now."""
         cdef Py_ssize_t apart = self.n - 2
-        cdef const char *a = self.kept + (i - 1) * self.weight_size
-        if self.kept == NULL:
+        cdef const char *a
+        if self.kept != NULL:
+            a = self.kept + (i - 1) * self.weight_size
+        else:
             a, apart = room + (PIECE + 2) * 8, count
             self.make_weights(i, count, room, <char *>a, apart)
         self.weigh(results, buffer, a, apart, False, count)
