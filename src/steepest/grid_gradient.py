@@ -89,7 +89,7 @@ def gradient(f, *varargs, axis=None, edge_order=1, out=None, threads=None):
     >>> sd.grid.gradient(x**2, x)
     array([ 1.,  2.,  3.,  7.,  8., 10.])
     >>> sd.grid.gradient(x**2, x, edge_order=2)
-    array([-0.,  2.,  3.,  7.,  8., 12.])
+    array([ 0.,  2.,  3.,  7.,  8., 12.])
     >>> down, right = sd.grid.gradient(np.array([[1.0, 2.0, 6.0], [3.0, 4.0, 5.0]]))
     >>> down
     array([[ 2.,  2., -1.],
