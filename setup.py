@@ -32,7 +32,7 @@ SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-poi
 
 KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference"))
 # The hot ones, whose loops are built for several instruction sets.
-LOOPS = ("update", "stencil")
+LOOPS = ("update", "stencil", "weighted")
 KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))
 # The hot arithmetic once more for each wider instruction set, chosen at import: the same bits, sooner.
 WIDER = {

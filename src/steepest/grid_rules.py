@@ -10,6 +10,7 @@ import numpy as np
 
 from .grid_spacing import take_spacing
 from .options import as_count
+from .reference.weighted import ANY, EVEN, ODD, Plan
 
 BOUNDARIES = ("one-sided", "periodic", "symmetric", "antisymmetric", "nearest")
 DIRECTIONS = ("central", "forward", "backward")
@@ -69,6 +70,30 @@ class AxisRule:
         row, column, weight = map(np.concatenate, (rows, columns, weights))
         by_row = np.argsort(row, kind="stable")
         return row[by_row], column[by_row], weight[by_row]
+
+    def plan(self, dtype=np.float64):
+        """Return the rule as `weighted_sums` takes it, for fields whose real type is `dtype`."""
+        real = np.dtype(dtype)
+        offsets, weights = np.array(self.offsets, np.intp), self.weights.T
+        form = ANY
+        if self.uniform and self.direction == "central":
+            form = ODD if self.n % 2 else EVEN
+        kept = offsets != 0 if form == ANY else offsets > 0
+        first, nodes, edge_weights = [0], [], []
+        for edge in self.edges:
+            # differences to the row's own node are the smallest
+            order = np.argsort(edge.indices != edge.row, kind="stable")
+            nodes.append(edge.indices[order])
+            edge_weights.append(edge.weights[order])
+            first.append(first[-1] + len(order))
+        plan = Plan(
+            self.points, form, self.uniform, self.start, self.stop, offsets[kept], np.ascontiguousarray(weights[kept], real),
+            np.array([edge.row for edge in self.edges], np.intp), np.array(first, np.intp),
+            np.concatenate([np.zeros(0, np.intp), *nodes]), np.concatenate([np.zeros(0), *edge_weights]).astype(real),
+            np.array([edge.total for edge in self.edges], np.float64),
+        )
+        refuse_unholdable(plan, real)
+        return plan
 
 
 def axis_rule(points, spacing=1.0, n=1, order=2, edge_order=None, boundary="one-sided", period=None,
@@ -216,3 +241,11 @@ def fold(nodes, points, boundary):
             inside = side * (points - 1) if boundary[side] == "nearest" else mirrored
             indices = np.where(out, inside, indices)
             signs = np.where(out & (boundary[side] == "antisymmetric"), -signs, signs)
+
+
+def refuse_unholdable(plan, real):
+    """Weights of float32 overflow, or vanish, where those of float64 do not."""
+    info = np.finfo(real)
+    for weights in (plan.weights, plan.edge_weights):
+        if weights.size and not (np.isfinite(weights).all() and abs(weights).max() >= info.tiny):
+            raise ValueError(f"the spacing is too small or too large: weights cannot be held by {real}")

@@ -1,0 +1,395 @@
+# The loops of weighted sums: each form's arithmetic once, a few loops around it, for both types; and Fornberg's
+# recursion. Included by weighted_baseline.pyx, weighted_avx2.pyx and weighted_avx512.pyx, which differ by their flags.
+# Here because the hot arithmetic is built for several instruction sets, with equal bits: no fused multiply-add, and
+# sums in the order of reference/weighted.py. Tested in tests/test_weighted.py.
+#
+# What limits them: memory. Chunks are summed on the stack, for sums that are written to `out` at once would have to be
+# loaded again whenever `out` may lie in f, for all that a compiler knows.
+
+from cpython.pycapsule cimport PyCapsule_New
+from libc.string cimport memcpy
+
+from steepest.kernels.weighted cimport (
+    ANY, CHUNK, EVEN, LANES, ODD, WIDEST, Loops, Stencil, edge_t, fornberg_t, rows_t, run_t, varying_t,
+)
+
+ctypedef fused floating:
+    float
+    double
+
+# One empty type for each form, so that the loops are made anew for each.
+ctypedef struct Odd:
+    char _
+ctypedef struct Even:
+    char _
+ctypedef struct Any:
+    char _
+
+ctypedef fused Form:
+    Odd
+    Even
+    Any
+
+
+cdef inline floating term(Form *form, const floating *f, Py_ssize_t shift) noexcept nogil:
+    """What a weight is multiplied with."""
+    if Form is Odd:
+        return f[shift] - f[-shift]
+    elif Form is Even:
+        return (f[shift] - f[0]) + (f[-shift] - f[0])
+    else:
+        return f[shift] - f[0]
+
+
+cdef inline void terms(Form *form, int count, const Stencil *stencil, const floating *f, floating *out,
+                       Py_ssize_t length) noexcept nogil:
+    """The first few terms of elements that lie side by side; `count` is a literal, for a loop of its own."""
+    cdef const floating *w = <const floating *>stencil.weights
+    cdef const Py_ssize_t *s = stencil.shifts
+    cdef Py_ssize_t apart = stencil.apart, s0 = s[0], s1 = 0, s2 = 0, s3 = 0, j
+    cdef floating w0 = w[0], w1 = 0, w2 = 0, w3 = 0
+    if count > 1:
+        s1, w1 = s[1], w[apart]
+    if count > 2:
+        s2, w2 = s[2], w[2 * apart]
+    if count > 3:
+        s3, w3 = s[3], w[3 * apart]
+    for j in range(length):
+        if count == 1:
+            out[j] = w0 * term(form, f + j, s0)
+        elif count == 2:
+            out[j] = w0 * term(form, f + j, s0) + w1 * term(form, f + j, s1)
+        elif count == 3:
+            out[j] = w0 * term(form, f + j, s0) + w1 * term(form, f + j, s1) + w2 * term(form, f + j, s2)
+        else:
+            out[j] = (w0 * term(form, f + j, s0) + w1 * term(form, f + j, s1) + w2 * term(form, f + j, s2)
+                      + w3 * term(form, f + j, s3))
+
+
+cdef inline void chunk(Form *form, const Stencil *stencil, const floating *f, floating *out,
+                       Py_ssize_t length) noexcept nogil:
+    """At most CHUNK elements that lie side by side."""
+    cdef floating sums[CHUNK]
+    cdef const floating *w = <const floating *>stencil.weights
+    cdef Py_ssize_t j, k, shift
+    cdef floating weight
+    if stencil.count == 1:
+        terms(form, 1, stencil, f, sums, length)
+    elif stencil.count == 2:
+        terms(form, 2, stencil, f, sums, length)
+    elif stencil.count == 3:
+        terms(form, 3, stencil, f, sums, length)
+    else:
+        terms(form, 4, stencil, f, sums, length)
+        for k in range(4, stencil.count):
+            shift, weight = stencil.shifts[k], w[k * stencil.apart]
+            for j in range(length):
+                sums[j] = sums[j] + weight * term(form, f + j, shift)
+    for j in range(length):
+        out[j] = sums[j]
+
+
+cdef inline void side_by_side(Form *form, const Stencil *stencil, const floating *f, floating *out,
+                              Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j = 0
+    while j + CHUNK <= length:
+        chunk(form, stencil, f + j, out + j, CHUNK)
+        j += CHUNK
+    if j < length:
+        chunk(form, stencil, f + j, out + j, length - j)
+
+
+cdef void run(Form *form, const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length,
+              Py_ssize_t f_step, Py_ssize_t out_step) noexcept nogil:
+    """A run of elements with the same weights."""
+    cdef const floating *w = <const floating *>stencil.weights
+    cdef Py_ssize_t apart = stencil.apart, j = 0, k, most
+    cdef floating s
+    if f_step == 1 and out_step == 1:
+        side_by_side(form, stencil, f, out, length)
+        return
+    for j in range(length):
+        s = w[0] * term(form, f + j * f_step, stencil.shifts[0])
+        for k in range(1, stencil.count):
+            s = s + w[k * apart] * term(form, f + j * f_step, stencil.shifts[k])
+        out[j * out_step] = s
+
+
+cdef void varying(const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length, Py_ssize_t f_step,
+                  Py_ssize_t out_step) noexcept nogil:
+    """A run of elements, each with weights of its own."""
+    cdef const floating *w = <const floating *>stencil.weights
+    cdef const Py_ssize_t *s = stencil.shifts
+    cdef Py_ssize_t apart = stencil.apart, j, k, first, end
+    cdef Py_ssize_t s0 = s[0], s1 = s[1] if stencil.count > 1 else 0
+    cdef floating total
+    if f_step != 1 or out_step != 1:
+        for j in range(length):
+            total = w[j] * (f[j * f_step + s0] - f[j * f_step])
+            for k in range(1, stencil.count):
+                total = total + w[k * apart + j] * (f[j * f_step + s[k]] - f[j * f_step])
+            out[j * out_step] = total
+        return
+    if stencil.count == 2:
+        for j in range(length):
+            out[j] = w[j] * (f[j + s0] - f[j]) + w[apart + j] * (f[j + s1] - f[j])
+        return
+    first = 0
+    while first < length:
+        end = length if length - first < CHUNK else first + CHUNK
+        if stencil.count == 1:
+            for j in range(first, end):
+                out[j] = w[j] * (f[j + s0] - f[j])
+        else:
+            for j in range(first, end):
+                out[j] = w[j] * (f[j + s0] - f[j]) + w[apart + j] * (f[j + s1] - f[j])
+        for k in range(2, stencil.count):
+            s0 = s[k]
+            for j in range(first, end):
+                out[j] = out[j] + w[k * apart + j] * (f[j + s0] - f[j])
+        s0 = s[0]
+        first = end
+
+
+cdef inline void one(Form *form, int count, int lanes, const Py_ssize_t *s, const floating *w, Py_ssize_t apart,
+                     const floating *f, floating *sums) noexcept nogil:
+    """One register of one row; `count` and `lanes` are literals."""
+    cdef Py_ssize_t k
+    for k in range(lanes):
+        if count == 1:
+            sums[k] = w[0] * term(form, f + k, s[0])
+        elif count == 2:
+            sums[k] = w[0] * term(form, f + k, s[0]) + w[apart] * term(form, f + k, s[1])
+        elif count == 3:
+            sums[k] = (w[0] * term(form, f + k, s[0]) + w[apart] * term(form, f + k, s[1])
+                       + w[2 * apart] * term(form, f + k, s[2]))
+        else:
+            sums[k] = (w[0] * term(form, f + k, s[0]) + w[apart] * term(form, f + k, s[1])
+                       + w[2 * apart] * term(form, f + k, s[2]) + w[3 * apart] * term(form, f + k, s[3]))
+
+
+cdef inline void four(Form *form, int count, int low, int lanes, const Stencil *stencil, const floating *f,
+                      floating *out, Py_ssize_t length, Py_ssize_t f_row, Py_ssize_t out_row) noexcept nogil:
+    """Four rows whose nodes are neighbours, from `low` on: each is loaded once. `count`, `low`, `lanes` are literals."""
+    cdef floating sums[4 * WIDEST]
+    cdef Py_ssize_t s[4]
+    cdef const floating *w = <const floating *>stencil.weights
+    cdef Py_ssize_t apart = stencil.apart, along = stencil.along, j = 0, k
+    s[0] = low * f_row
+    s[1] = (low + (2 if low == -1 and Form is Any else 1)) * f_row
+    s[2] = (low + (3 if low < 0 and Form is Any else 2)) * f_row
+    s[3] = (low + (4 if low < 0 and Form is Any else 3)) * f_row
+    while j + lanes <= length:
+        one(form, count, lanes, s, w, apart, f + j, sums)
+        one(form, count, lanes, s, w + along, apart, f + f_row + j, sums + lanes)
+        one(form, count, lanes, s, w + 2 * along, apart, f + 2 * f_row + j, sums + 2 * lanes)
+        one(form, count, lanes, s, w + 3 * along, apart, f + 3 * f_row + j, sums + 3 * lanes)
+        for k in range(lanes):
+            out[j + k] = sums[k]
+        for k in range(lanes):
+            out[out_row + j + k] = sums[lanes + k]
+        for k in range(lanes):
+            out[2 * out_row + j + k] = sums[2 * lanes + k]
+        for k in range(lanes):
+            out[3 * out_row + j + k] = sums[3 * lanes + k]
+        j += lanes
+    if j < length:
+        several(form, stencil, f + j, out + j, length - j, 4, f_row, out_row)
+
+
+cdef inline void several(Form *form, const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length,
+                         Py_ssize_t count, Py_ssize_t f_row, Py_ssize_t out_row) noexcept nogil:
+    """A chunk of each row in turn: what the stencils of these rows share is fetched from afar once."""
+    cdef Stencil own = stencil[0]
+    cdef Py_ssize_t j = 0, i, most
+    while j < length:
+        most = length - j if length - j < CHUNK else CHUNK
+        for i in range(count):
+            own.weights = <const floating *>stencil.weights + i * stencil.along
+            side_by_side(form, &own, f + i * f_row + j, out + i * out_row + j, most)
+        j += most
+
+
+cdef inline int lowest(Form *form, const Stencil *stencil, Py_ssize_t f_row) noexcept nogil:
+    """The first of nodes that are neighbours, as far as `four` has loops for them; 0 where it has none."""
+    cdef Py_ssize_t low = 1, k, at
+    if stencil.count > 4:
+        return 0
+    if Form is Any:
+        if stencil.count == 1:
+            return 0
+        low = -(stencil.count // 2)
+    at = low
+    for k in range(stencil.count):
+        if Form is Any and at == 0:
+            at += 1
+        if stencil.shifts[k] != at * f_row:
+            return 0
+        at += 1
+    return <int>low
+
+
+cdef void rows(Form *form, const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length,
+               Py_ssize_t count, Py_ssize_t f_row, Py_ssize_t out_row) noexcept nogil:
+    """Runs of ROWS rows, or fewer at the end."""
+    cdef int lanes = 64 // sizeof(floating), low = lowest(form, stencil, f_row)
+    cdef Stencil own = stencil[0]
+    cdef Py_ssize_t i = 0
+    if low != 0:
+        while i + 4 <= count:
+            own.weights = <const floating *>stencil.weights + i * stencil.along
+            if Form is Any:
+                if own.count == 2:
+                    four(form, 2, -1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
+                elif own.count == 3:
+                    four(form, 3, -1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
+                else:
+                    four(form, 4, -2, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
+            elif own.count == 1:
+                four(form, 1, 1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
+            elif own.count == 2:
+                four(form, 2, 1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
+            elif own.count == 3:
+                four(form, 3, 1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
+            else:
+                four(form, 4, 1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
+            i += 4
+    if i < count:
+        own.weights = <const floating *>stencil.weights + i * stencil.along
+        several(form, &own, f + i * f_row, out + i * out_row, length, count - i, f_row, out_row)
+
+
+cdef void edge(const floating *weights, double total, Py_ssize_t others, const floating *f, const Py_ssize_t *shifts,
+               floating *out, Py_ssize_t length, Py_ssize_t f_step, Py_ssize_t out_step) noexcept nogil:
+    """Differences to one node, f, and what the row makes of a constant."""
+    cdef floating rest = <floating>total, s
+    cdef Py_ssize_t j, k
+    for j in range(length):
+        if others == 0:
+            s = rest * f[j * f_step]
+        else:
+            s = weights[0] * (f[j * f_step + shifts[0]] - f[j * f_step])
+            for k in range(1, others):
+                s = s + weights[k] * (f[j * f_step + shifts[k]] - f[j * f_step])
+            if rest != 0:
+                s = s + rest * f[j * f_step]
+        out[j * out_step] = s
+
+
+# Pairs of numbers, LANES of them at a time: the high parts, then the low ones. The formulas stand in the reference.
+
+cdef inline void two_sum(double a, double b, double *s, double *e) noexcept nogil:
+    cdef double t
+    s[0] = a + b
+    t = s[0] - a
+    e[0] = (a - (s[0] - t)) + (b - t)
+
+
+cdef inline void quick(double a, double b, double *out) noexcept nogil:
+    cdef double s = a + b
+    out[LANES] = b - (s - a)
+    out[0] = s
+
+
+cdef inline double product(double a, double b, double *e) noexcept nogil:
+    cdef double p = a * b, t = a * 134217729.0, ah, al, bh, bl
+    ah = t - (t - a)
+    al = a - ah
+    t = b * 134217729.0
+    bh = t - (t - b)
+    bl = b - bh
+    e[0] = ((ah * bh - p) + ah * bl + al * bh) + al * bl
+    return p
+
+
+cdef inline void minus(const double *a, const double *b, double *out) noexcept nogil:
+    cdef double s, e
+    two_sum(a[0], -b[0], &s, &e)
+    quick(s, e + (a[LANES] - b[LANES]), out)
+
+
+cdef inline void times(const double *a, const double *b, double *out) noexcept nogil:
+    cdef double e, p = product(a[0], b[0], &e)
+    quick(p, e + (a[0] * b[LANES] + a[LANES] * b[0]), out)
+
+
+cdef inline void scaled(const double *a, double k, double *out) noexcept nogil:
+    cdef double e, p = product(a[0], k, &e)
+    quick(p, e + a[LANES] * k, out)
+
+
+cdef inline void over(const double *a, const double *b, double *out) noexcept nogil:
+    cdef double q = a[0] / b[0], e, p, r
+    p = product(q, b[0], &e)
+    r = (((a[0] - p) - e) + a[LANES]) - q * b[LANES]
+    quick(q, r / b[0], out)
+
+
+cdef void fornberg(const double *nodes, const double *at, Py_ssize_t width, Py_ssize_t n, double *table,
+                   double *out) noexcept nogil:
+    """LANES rows; `table` has room for (width * (n + 1) + width) pairs: weights, and distances to `at`."""
+    cdef double before[2 * LANES]
+    cdef double apart[2 * LANES]
+    cdef double all_apart[2 * LANES]
+    cdef double ratio[2 * LANES]
+    cdef double lower[2 * LANES]
+    cdef double other[2 * LANES]
+    cdef double *away = table + 2 * LANES * width * (n + 1)
+    cdef double *here
+    cdef Py_ssize_t i, j, k, lane, most, row = 2 * LANES * width
+    for i in range(2 * LANES * width * (n + 1)):
+        table[i] = 0
+    for i in range(width):
+        for lane in range(LANES):
+            two_sum(nodes[i * LANES + lane], -at[lane], &away[2 * LANES * i + lane], &away[2 * LANES * i + LANES + lane])
+    for lane in range(LANES):
+        table[lane], before[lane], before[LANES + lane] = 1, 1, 0
+    for i in range(1, width):
+        most = i if i < n else n
+        for lane in range(LANES):
+            all_apart[lane], all_apart[LANES + lane] = 1, 0
+        for j in range(i):
+            for lane in range(LANES):
+                two_sum(nodes[i * LANES + lane], -nodes[j * LANES + lane], &apart[lane], &apart[LANES + lane])
+                times(all_apart + lane, apart + lane, all_apart + lane)
+            if j == i - 1:
+                for lane in range(LANES):
+                    over(before + lane, all_apart + lane, ratio + lane)
+                for k in range(most, -1, -1):
+                    here = table + k * row + 2 * LANES * j
+                    for lane in range(LANES):
+                        lower[lane] = lower[LANES + lane] = 0
+                        if k > 0:
+                            scaled(here - row + lane, <double>k, lower + lane)
+                        times(away + 2 * LANES * j + lane, here + lane, other + lane)
+                        minus(lower + lane, other + lane, other + lane)
+                        times(ratio + lane, other + lane, here + 2 * LANES + lane)
+            for k in range(most, -1, -1):
+                here = table + k * row + 2 * LANES * j
+                for lane in range(LANES):
+                    lower[lane] = lower[LANES + lane] = 0
+                    if k > 0:
+                        scaled(here - row + lane, <double>k, lower + lane)
+                    times(away + 2 * LANES * i + lane, here + lane, other + lane)
+                    minus(other + lane, lower + lane, other + lane)
+                    over(other + lane, apart + lane, here + lane)
+        for lane in range(2 * LANES):
+            before[lane] = all_apart[lane]
+    for i in range(width):
+        for lane in range(LANES):
+            out[i * LANES + lane] = table[n * row + 2 * LANES * i + lane]
+
+
+cdef Loops loops
+
+loops.run[ODD][0], loops.run[ODD][1] = <run_t>run[Odd, float], <run_t>run[Odd, double]
+loops.run[EVEN][0], loops.run[EVEN][1] = <run_t>run[Even, float], <run_t>run[Even, double]
+loops.run[ANY][0], loops.run[ANY][1] = <run_t>run[Any, float], <run_t>run[Any, double]
+loops.varying[0], loops.varying[1] = <varying_t>varying[float], <varying_t>varying[double]
+loops.rows[ODD][0], loops.rows[ODD][1] = <rows_t>rows[Odd, float], <rows_t>rows[Odd, double]
+loops.rows[EVEN][0], loops.rows[EVEN][1] = <rows_t>rows[Even, float], <rows_t>rows[Even, double]
+loops.rows[ANY][0], loops.rows[ANY][1] = <rows_t>rows[Any, float], <rows_t>rows[Any, double]
+loops.edge[0], loops.edge[1] = <edge_t>edge[float], <edge_t>edge[double]
+loops.fornberg = <fornberg_t>fornberg
+
+table = PyCapsule_New(&loops, "steepest weighted loops", NULL)
