@@ -4,17 +4,20 @@ Here so that `diff`, operators and vector operators differentiate alike: a rule 
 the continuation beyond an edge folded back on real nodes. Tested in tests/test_grid_rules.py.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
-from .grid_spacing import take_spacing
+from .backends import current
+from .grid_spacing import Spacing, take_spacing
 from .options import as_count
-from .reference.weighted import ANY, EVEN, ODD, Plan
+from .reference.weighted import ANY, EVEN, ODD, Plan, WeightedSums
 
 BOUNDARIES = ("one-sided", "periodic", "symmetric", "antisymmetric", "nearest")
 DIRECTIONS = ("central", "forward", "backward")
 MOST = 100      # nodes of a stencil
+KEPT = 128      # rules for uniform steps that are kept for the next call
 
 
 class Edge(NamedTuple):
@@ -45,17 +48,22 @@ class AxisRule:
     n, order, edge_order : int
     boundary : (str, str)
     direction : str
+    descending : bool
+        Whether coordinates, or steps, go down.
     """
 
-    __slots__ = ("boundary", "direction", "edge_order", "edges", "n", "offsets", "order", "points", "start", "stop",
+    __slots__ = ("_sums", "boundary", "descending", "direction", "edge_order", "edges", "n", "offsets", "order", "points", "start", "stop",
                  "uniform", "weights")
 
     def __init__(self, points, start, stop, offsets, uniform, weights, edges, n, order, edge_order, boundary,
-                 direction):
+                 direction, descending):
         self.points, self.start, self.stop = points, start, stop
         self.offsets, self.uniform, self.weights, self.edges = offsets, uniform, weights, edges
         self.n, self.order, self.edge_order = n, order, edge_order
-        self.boundary, self.direction = boundary, direction
+        self.boundary, self.direction, self.descending = boundary, direction, descending
+        self._sums: dict = {}
+        for array in (weights, *(part for edge in edges for part in (edge.indices, edge.weights))):
+            array.flags.writeable = False
 
     def to_coo(self):
         """Return (row, column, weight), three arrays: every entry once, by rows, columns ascending."""
@@ -70,6 +78,15 @@ class AxisRule:
         row, column, weight = map(np.concatenate, (rows, columns, weights))
         by_row = np.argsort(row, kind="stable")
         return row[by_row], column[by_row], weight[by_row]
+
+    def sums(self, dtype=np.float64):
+        """Return the `WeightedSums` of the backend in force, for fields whose real type is `dtype`."""
+        real, backend = np.dtype(dtype), current()
+        key = real, backend.name
+        if key not in self._sums:
+            make = backend.WeightedSums if real.char in "fd" else WeightedSums
+            self._sums[key] = make(self.plan(real))
+        return self._sums[key]
 
     def plan(self, dtype=np.float64):
         """Return the rule as `weighted_sums` takes it, for fields whose real type is `dtype`."""
@@ -86,14 +103,12 @@ class AxisRule:
             nodes.append(edge.indices[order])
             edge_weights.append(edge.weights[order])
             first.append(first[-1] + len(order))
-        plan = Plan(
+        return Plan(
             self.points, form, self.uniform, self.start, self.stop, offsets[kept], np.ascontiguousarray(weights[kept], real),
             np.array([edge.row for edge in self.edges], np.intp), np.array(first, np.intp),
             np.concatenate([np.zeros(0, np.intp), *nodes]), np.concatenate([np.zeros(0), *edge_weights]).astype(real),
             np.array([edge.total for edge in self.edges], np.float64),
         )
-        refuse_unholdable(plan, real)
-        return plan
 
 
 def axis_rule(points, spacing=1.0, n=1, order=2, edge_order=None, boundary="one-sided", period=None,
@@ -152,7 +167,8 @@ def axis_rule(points, spacing=1.0, n=1, order=2, edge_order=None, boundary="one-
         raise ValueError(f"period is for boundary='periodic', but axis {axis} has {boundary[0]!r} and {boundary[1]!r}")
     if grid.step is None:
         offsets = offsets_of(n, order, direction, uniform=False)
-    return _build(points, grid, n, offsets, order, edge_order, boundary, direction)
+        return _build(points, grid, n, offsets, order, edge_order, boundary, direction)
+    return _uniform(points, grid.step, axis, np.dtype(dtype), n, offsets, order, edge_order, boundary, direction)
 
 
 def check_boundary(boundary, axis=0):
@@ -174,7 +190,7 @@ def offsets_of(n, order, direction="central", uniform=True):
     2 r + 1 central nodes give an odd derivative the order 2 r + 1 - n on any grid, an even one the order 2 r + 2 - n on
     a uniform grid only, by symmetry: elsewhere it takes the node after, too.
     """
-    if direction not in DIRECTIONS:
+    if not isinstance(direction, str) or direction not in DIRECTIONS:
         raise ValueError(f"direction must be one of {', '.join(map(repr, DIRECTIONS))}, not {direction!r}")
     if n + order > MOST:
         raise ValueError(f"n + order must be at most {MOST}, not {n + order}")
@@ -191,6 +207,12 @@ def offsets_of(n, order, direction="central", uniform=True):
 
 # one rule
 
+@functools.lru_cache(KEPT)
+def _uniform(points, step, axis, dtype, *others):
+    """Rules for steps are small, and asked for again and again."""
+    return _build(points, Spacing(points, axis, dtype, step), *others)
+
+
 def _build(points, grid, n, offsets, order, edge_order, boundary, direction):
     before, after = max(0, -offsets[0]), max(0, offsets[-1])
     start = min(before, points)
@@ -202,7 +224,7 @@ def _build(points, grid, n, offsets, order, edge_order, boundary, direction):
         weights = grid.weights(rows, rows + np.array(offsets)[:, None], n, boundary).T
     edges = [_edge(i, points, grid, n, offsets, edge_order, boundary) for i in (*range(start), *range(stop, points))]
     return AxisRule(points, start, stop, offsets, grid.step is not None, weights, edges, n, order, edge_order, boundary,
-                    direction)
+                    direction, grid.descending)
 
 
 def _edge(i, points, grid, n, offsets, edge_order, boundary):
@@ -241,11 +263,3 @@ def fold(nodes, points, boundary):
             inside = side * (points - 1) if boundary[side] == "nearest" else mirrored
             indices = np.where(out, inside, indices)
             signs = np.where(out & (boundary[side] == "antisymmetric"), -signs, signs)
-
-
-def refuse_unholdable(plan, real):
-    """Weights of float32 overflow, or vanish, where those of float64 do not."""
-    info = np.finfo(real)
-    for weights in (plan.weights, plan.edge_weights):
-        if weights.size and not (np.isfinite(weights).all() and abs(weights).max() >= info.tiny):
-            raise ValueError(f"the spacing is too small or too large: weights cannot be held by {real}")

@@ -5,6 +5,7 @@ Here so that every rule takes numbers and times alike. Tested in tests/test_grid
 
 import numpy as np
 
+from .backends import current
 from .reference.weighted import fornberg
 
 UNITS = ("W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
@@ -22,6 +23,11 @@ class Spacing:
         self.points, self.axis, self.dtype, self.step = points, axis, dtype, step
         self.coordinates, self.period, self.scale = coordinates, period, scale
 
+    @property
+    def descending(self):
+        """Whether coordinates, or steps, go down."""
+        return bool(self.step < 0 if self.step is not None else self.coordinates[-1] < self.coordinates[0])
+
     def weights(self, rows, nodes, n, boundary):
         """Return the weights of the n-th derivative at rows (R,) over nodes (width, R), which may lie beyond an edge.
 
@@ -37,7 +43,7 @@ class Spacing:
                 away, at = away - at, np.zeros(len(at))
             away, at = np.ascontiguousarray(away, self.dtype), np.ascontiguousarray(at, self.dtype)
         out = np.empty_like(away)
-        fornberg(away, at, n, out)
+        (current().fornberg if self.dtype == np.float64 else fornberg)(away, at, n, out)
         with np.errstate(all="ignore"):
             if self.step is not None:       # 0 by symmetry, but for the rounding of the recursion
                 out[abs(out) < TINY * abs(out).max(axis=0, initial=0)] = 0

@@ -12,7 +12,8 @@ cdef enum:
 cdef enum:
     CHUNK = 64         # elements that are summed at a time, in memory that stays in the first cache
     LANES = 8           # rows of weights that are made at a time
-    WIDEST = 16         # numbers of the widest register
+    WIDEST = 16         # numbers of a line of the cache, at most
+    ROWS = 8            # rows that are made at a time
 
 # What an interior row is made of: `count` nodes (or pairs of nodes) so many elements away, and their weights, of the
 # type of the elements. Weight k of row i is ``weights[k * apart + i * along]``.
@@ -23,16 +24,16 @@ cdef struct Stencil:
     Py_ssize_t apart
     Py_ssize_t along
 
-# run(form, stencil, f, out, length, f_step, out_step): one run of elements, so many elements from each to the next. The
-# form is known by its type: the pointer is NULL.
+# run(form, stencil, f, out, length, f_step, out_step, past): one run of elements, so many elements from each to the
+# next, written past the caches or not. The form is known by its type: the pointer is NULL.
 ctypedef void (*run_t)(void *form, const Stencil *stencil, const void *f, void *out, Py_ssize_t length,
-                       Py_ssize_t f_step, Py_ssize_t out_step) noexcept nogil
+                       Py_ssize_t f_step, Py_ssize_t out_step, bint past) noexcept nogil
 # varying(stencil, f, out, length, f_step, out_step): a run of elements of as many rows.
 ctypedef void (*varying_t)(const Stencil *stencil, const void *f, void *out, Py_ssize_t length, Py_ssize_t f_step,
                            Py_ssize_t out_step) noexcept nogil
-# rows(form, stencil, f, out, length, rows, f_row, out_row): runs of several rows, a chunk of each in turn.
+# rows(form, stencil, f, out, length, rows, f_row, out_row, past): runs of several rows.
 ctypedef void (*rows_t)(void *form, const Stencil *stencil, const void *f, void *out, Py_ssize_t length,
-                        Py_ssize_t rows, Py_ssize_t f_row, Py_ssize_t out_row) noexcept nogil
+                        Py_ssize_t rows, Py_ssize_t f_row, Py_ssize_t out_row, bint past) noexcept nogil
 # edge(weights, total, others, f, shifts, out, length, f_step, out_step): one row near an edge.
 ctypedef void (*edge_t)(const void *weights, double total, Py_ssize_t others, const void *f, const Py_ssize_t *shifts,
                         void *out, Py_ssize_t length, Py_ssize_t f_step, Py_ssize_t out_step) noexcept nogil

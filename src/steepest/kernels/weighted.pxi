@@ -3,15 +3,16 @@
 # Here because the hot arithmetic is built for several instruction sets, with equal bits: no fused multiply-add, and
 # sums in the order of reference/weighted.py. Tested in tests/test_weighted.py.
 #
-# What limits them: memory. Chunks are summed on the stack, for sums that are written to `out` at once would have to be
-# loaded again whenever `out` may lie in f, for all that a compiler knows.
+# What limits them: memory. Hence results that no cache holds are written past the caches, a line at a time, and rows are
+# made several at a time from nodes that are loaded once.
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.string cimport memcpy
 
 from steepest.kernels.weighted cimport (
-    ANY, CHUNK, EVEN, LANES, ODD, WIDEST, Loops, Stencil, edge_t, fornberg_t, rows_t, run_t, varying_t,
+    ANY, CHUNK, EVEN, LANES, ODD, ROWS, WIDEST, Loops, Stencil, edge_t, fornberg_t, rows_t, run_t, varying_t,
 )
+
+include "_lines.pxi"
 
 ctypedef fused floating:
     float
@@ -41,6 +42,23 @@ cdef inline floating term(Form *form, const floating *f, Py_ssize_t shift) noexc
         return f[shift] - f[0]
 
 
+cdef inline void one(Form *form, int count, int lanes, const Py_ssize_t *s, const floating *w, Py_ssize_t apart,
+                     const floating *f, floating *sums) noexcept nogil:
+    """The first few terms of one line of the cache; `count` and `lanes` are literals."""
+    cdef Py_ssize_t k
+    for k in range(lanes):
+        if count == 1:
+            sums[k] = w[0] * term(form, f + k, s[0])
+        elif count == 2:
+            sums[k] = w[0] * term(form, f + k, s[0]) + w[apart] * term(form, f + k, s[1])
+        elif count == 3:
+            sums[k] = (w[0] * term(form, f + k, s[0]) + w[apart] * term(form, f + k, s[1])
+                       + w[2 * apart] * term(form, f + k, s[2]))
+        else:
+            sums[k] = (w[0] * term(form, f + k, s[0]) + w[apart] * term(form, f + k, s[1])
+                       + w[2 * apart] * term(form, f + k, s[2]) + w[3 * apart] * term(form, f + k, s[3]))
+
+
 cdef inline void terms(Form *form, int count, const Stencil *stencil, const floating *f, floating *out,
                        Py_ssize_t length) noexcept nogil:
     """The first few terms of elements that lie side by side; `count` is a literal, for a loop of its own."""
@@ -66,47 +84,79 @@ cdef inline void terms(Form *form, int count, const Stencil *stencil, const floa
                       + w3 * term(form, f + j, s3))
 
 
-cdef inline void chunk(Form *form, const Stencil *stencil, const floating *f, floating *out,
-                       Py_ssize_t length) noexcept nogil:
-    """At most CHUNK elements that lie side by side."""
-    cdef floating sums[CHUNK]
+cdef inline void side_by_side(Form *form, const Stencil *stencil, const floating *f, floating *out,
+                              Py_ssize_t length) noexcept nogil:
+    """Elements that lie side by side; they had better stay in the first cache when there are many terms."""
     cdef const floating *w = <const floating *>stencil.weights
     cdef Py_ssize_t j, k, shift
     cdef floating weight
     if stencil.count == 1:
-        terms(form, 1, stencil, f, sums, length)
+        terms(form, 1, stencil, f, out, length)
     elif stencil.count == 2:
-        terms(form, 2, stencil, f, sums, length)
+        terms(form, 2, stencil, f, out, length)
     elif stencil.count == 3:
-        terms(form, 3, stencil, f, sums, length)
+        terms(form, 3, stencil, f, out, length)
     else:
-        terms(form, 4, stencil, f, sums, length)
+        terms(form, 4, stencil, f, out, length)
         for k in range(4, stencil.count):
             shift, weight = stencil.shifts[k], w[k * stencil.apart]
             for j in range(length):
-                sums[j] = sums[j] + weight * term(form, f + j, shift)
-    for j in range(length):
-        out[j] = sums[j]
+                out[j] = out[j] + weight * term(form, f + j, shift)
 
 
-cdef inline void side_by_side(Form *form, const Stencil *stencil, const floating *f, floating *out,
-                              Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t j = 0
-    while j + CHUNK <= length:
-        chunk(form, stencil, f + j, out + j, CHUNK)
-        j += CHUNK
-    if j < length:
-        chunk(form, stencil, f + j, out + j, length - j)
+cdef inline Py_ssize_t lines(Form *form, int count, int lanes, const Stencil *stencil, const floating *f,
+                             floating *out, Py_ssize_t length) noexcept nogil:
+    """The whole lines of a run that begins at a line, past the caches; returns how many elements these are."""
+    cdef floating sums[WIDEST]
+    cdef const floating *w = <const floating *>stencil.weights
+    cdef Py_ssize_t j = 0, k, i, shift
+    cdef floating weight
+    while j + lanes <= length:
+        one(form, count, lanes, stencil.shifts, w, stencil.apart, f + j, sums)
+        if count == 4:
+            for k in range(4, stencil.count):
+                shift, weight = stencil.shifts[k], w[k * stencil.apart]
+                for i in range(lanes):
+                    sums[i] = sums[i] + weight * term(form, f + j + i, shift)
+        steepest_put_line(out + j, sums, True)
+        j += lanes
+    return j
+
+
+cdef inline void past_the_caches(Form *form, const Stencil *stencil, const floating *f, floating *out,
+                                 Py_ssize_t length) noexcept nogil:
+    """Elements that lie side by side."""
+    cdef int lanes = 64 // sizeof(floating)
+    cdef Py_ssize_t head = steepest_before_line(out) // <Py_ssize_t>sizeof(floating), done
+    head = head if head < length else length
+    side_by_side(form, stencil, f, out, head)
+    f, out, length = f + head, out + head, length - head
+    if stencil.count == 1:
+        done = lines(form, 1, lanes, stencil, f, out, length)
+    elif stencil.count == 2:
+        done = lines(form, 2, lanes, stencil, f, out, length)
+    elif stencil.count == 3:
+        done = lines(form, 3, lanes, stencil, f, out, length)
+    else:
+        done = lines(form, 4, lanes, stencil, f, out, length)
+    side_by_side(form, stencil, f + done, out + done, length - done)
+    steepest_end_lines()
 
 
 cdef void run(Form *form, const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length,
-              Py_ssize_t f_step, Py_ssize_t out_step) noexcept nogil:
+              Py_ssize_t f_step, Py_ssize_t out_step, bint past) noexcept nogil:
     """A run of elements with the same weights."""
     cdef const floating *w = <const floating *>stencil.weights
     cdef Py_ssize_t apart = stencil.apart, j = 0, k, most
     cdef floating s
     if f_step == 1 and out_step == 1:
-        side_by_side(form, stencil, f, out, length)
+        if past and length > CHUNK:
+            past_the_caches(form, stencil, f, out, length)
+            return
+        while j < length:
+            most = length - j if stencil.count <= 4 or length - j < CHUNK else CHUNK
+            side_by_side(form, stencil, f + j, out + j, most)
+            j += most
         return
     for j in range(length):
         s = w[0] * term(form, f + j * f_step, stencil.shifts[0])
@@ -151,30 +201,13 @@ cdef void varying(const Stencil *stencil, const floating *f, floating *out, Py_s
         first = end
 
 
-cdef inline void one(Form *form, int count, int lanes, const Py_ssize_t *s, const floating *w, Py_ssize_t apart,
-                     const floating *f, floating *sums) noexcept nogil:
-    """One register of one row; `count` and `lanes` are literals."""
-    cdef Py_ssize_t k
-    for k in range(lanes):
-        if count == 1:
-            sums[k] = w[0] * term(form, f + k, s[0])
-        elif count == 2:
-            sums[k] = w[0] * term(form, f + k, s[0]) + w[apart] * term(form, f + k, s[1])
-        elif count == 3:
-            sums[k] = (w[0] * term(form, f + k, s[0]) + w[apart] * term(form, f + k, s[1])
-                       + w[2 * apart] * term(form, f + k, s[2]))
-        else:
-            sums[k] = (w[0] * term(form, f + k, s[0]) + w[apart] * term(form, f + k, s[1])
-                       + w[2 * apart] * term(form, f + k, s[2]) + w[3 * apart] * term(form, f + k, s[3]))
-
-
-cdef inline void four(Form *form, int count, int low, int lanes, const Stencil *stencil, const floating *f,
-                      floating *out, Py_ssize_t length, Py_ssize_t f_row, Py_ssize_t out_row) noexcept nogil:
-    """Four rows whose nodes are neighbours, from `low` on: each is loaded once. `count`, `low`, `lanes` are literals."""
-    cdef floating sums[4 * WIDEST]
+cdef inline void eight(Form *form, int count, int low, int lanes, const Stencil *stencil, const floating *f,
+                       floating *out, Py_ssize_t length, Py_ssize_t f_row, Py_ssize_t out_row, bint past) noexcept nogil:
+    """Rows whose nodes are neighbours, from `low` on: each is loaded once. `count`, `low`, `lanes` are literals."""
+    cdef floating sums[ROWS * WIDEST]
     cdef Py_ssize_t s[4]
     cdef const floating *w = <const floating *>stencil.weights
-    cdef Py_ssize_t apart = stencil.apart, along = stencil.along, j = 0, k
+    cdef Py_ssize_t apart = stencil.apart, along = stencil.along, j = 0
     s[0] = low * f_row
     s[1] = (low + (2 if low == -1 and Form is Any else 1)) * f_row
     s[2] = (low + (3 if low < 0 and Form is Any else 2)) * f_row
@@ -184,30 +217,45 @@ cdef inline void four(Form *form, int count, int low, int lanes, const Stencil *
         one(form, count, lanes, s, w + along, apart, f + f_row + j, sums + lanes)
         one(form, count, lanes, s, w + 2 * along, apart, f + 2 * f_row + j, sums + 2 * lanes)
         one(form, count, lanes, s, w + 3 * along, apart, f + 3 * f_row + j, sums + 3 * lanes)
-        for k in range(lanes):
-            out[j + k] = sums[k]
-        for k in range(lanes):
-            out[out_row + j + k] = sums[lanes + k]
-        for k in range(lanes):
-            out[2 * out_row + j + k] = sums[2 * lanes + k]
-        for k in range(lanes):
-            out[3 * out_row + j + k] = sums[3 * lanes + k]
+        one(form, count, lanes, s, w + 4 * along, apart, f + 4 * f_row + j, sums + 4 * lanes)
+        one(form, count, lanes, s, w + 5 * along, apart, f + 5 * f_row + j, sums + 5 * lanes)
+        one(form, count, lanes, s, w + 6 * along, apart, f + 6 * f_row + j, sums + 6 * lanes)
+        one(form, count, lanes, s, w + 7 * along, apart, f + 7 * f_row + j, sums + 7 * lanes)
+        steepest_put_line(out + j, sums, past)
+        steepest_put_line(out + out_row + j, sums + lanes, past)
+        steepest_put_line(out + 2 * out_row + j, sums + 2 * lanes, past)
+        steepest_put_line(out + 3 * out_row + j, sums + 3 * lanes, past)
+        steepest_put_line(out + 4 * out_row + j, sums + 4 * lanes, past)
+        steepest_put_line(out + 5 * out_row + j, sums + 5 * lanes, past)
+        steepest_put_line(out + 6 * out_row + j, sums + 6 * lanes, past)
+        steepest_put_line(out + 7 * out_row + j, sums + 7 * lanes, past)
         j += lanes
-    if j < length:
-        several(form, stencil, f + j, out + j, length - j, 4, f_row, out_row)
+    several(form, stencil, f + j, out + j, length - j, ROWS, f_row, out_row, False)
 
 
 cdef inline void several(Form *form, const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length,
-                         Py_ssize_t count, Py_ssize_t f_row, Py_ssize_t out_row) noexcept nogil:
-    """A chunk of each row in turn: what the stencils of these rows share is fetched from afar once."""
+                         Py_ssize_t count, Py_ssize_t f_row, Py_ssize_t out_row, bint past) noexcept nogil:
+    """One row after the other."""
     cdef Stencil own = stencil[0]
-    cdef Py_ssize_t j = 0, i, most
-    while j < length:
-        most = length - j if length - j < CHUNK else CHUNK
-        for i in range(count):
-            own.weights = <const floating *>stencil.weights + i * stencil.along
-            side_by_side(form, &own, f + i * f_row + j, out + i * out_row + j, most)
-        j += most
+    cdef Py_ssize_t i
+    for i in range(count):
+        run(form, &own, f + i * f_row, out + i * out_row, length, 1, 1, past)
+        own.weights = <const floating *>own.weights + own.along
+
+
+cdef inline void of_neighbours(Form *form, int count, int low, int lanes, const Stencil *stencil, const floating *f,
+                               floating *out, Py_ssize_t length, Py_ssize_t f_row, Py_ssize_t out_row,
+                               bint past) noexcept nogil:
+    """`eight` from the next line on, where all rows begin at the same place in a line; past the caches only there."""
+    cdef Py_ssize_t head = 0
+    past = past and (out_row * <Py_ssize_t>sizeof(floating)) % 64 == 0
+    if past:
+        head = steepest_before_line(out) // <Py_ssize_t>sizeof(floating)
+        head = head if head < length else length
+        several(form, stencil, f, out, head, ROWS, f_row, out_row, False)
+    eight(form, count, low, lanes, stencil, f + head, out + head, length - head, f_row, out_row, past)
+    if past:
+        steepest_end_lines()
 
 
 cdef inline int lowest(Form *form, const Stencil *stencil, Py_ssize_t f_row) noexcept nogil:
@@ -230,33 +278,29 @@ cdef inline int lowest(Form *form, const Stencil *stencil, Py_ssize_t f_row) noe
 
 
 cdef void rows(Form *form, const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length,
-               Py_ssize_t count, Py_ssize_t f_row, Py_ssize_t out_row) noexcept nogil:
-    """Runs of ROWS rows, or fewer at the end."""
+               Py_ssize_t count, Py_ssize_t f_row, Py_ssize_t out_row, bint past) noexcept nogil:
+    """Runs of several rows: ROWS at a time, those that are left one by one."""
     cdef int lanes = 64 // sizeof(floating), low = lowest(form, stencil, f_row)
     cdef Stencil own = stencil[0]
-    cdef Py_ssize_t i = 0
-    if low != 0:
-        while i + 4 <= count:
-            own.weights = <const floating *>stencil.weights + i * stencil.along
-            if Form is Any:
-                if own.count == 2:
-                    four(form, 2, -1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
-                elif own.count == 3:
-                    four(form, 3, -1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
-                else:
-                    four(form, 4, -2, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
-            elif own.count == 1:
-                four(form, 1, 1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
-            elif own.count == 2:
-                four(form, 2, 1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
+    while low != 0 and count >= ROWS:
+        if Form is Any:
+            if own.count == 2:
+                of_neighbours(form, 2, -1, lanes, &own, f, out, length, f_row, out_row, past)
             elif own.count == 3:
-                four(form, 3, 1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
+                of_neighbours(form, 3, -1, lanes, &own, f, out, length, f_row, out_row, past)
             else:
-                four(form, 4, 1, lanes, &own, f + i * f_row, out + i * out_row, length, f_row, out_row)
-            i += 4
-    if i < count:
-        own.weights = <const floating *>stencil.weights + i * stencil.along
-        several(form, &own, f + i * f_row, out + i * out_row, length, count - i, f_row, out_row)
+                of_neighbours(form, 4, -2, lanes, &own, f, out, length, f_row, out_row, past)
+        elif own.count == 1:
+            of_neighbours(form, 1, 1, lanes, &own, f, out, length, f_row, out_row, past)
+        elif own.count == 2:
+            of_neighbours(form, 2, 1, lanes, &own, f, out, length, f_row, out_row, past)
+        elif own.count == 3:
+            of_neighbours(form, 3, 1, lanes, &own, f, out, length, f_row, out_row, past)
+        else:
+            of_neighbours(form, 4, 1, lanes, &own, f, out, length, f_row, out_row, past)
+        own.weights = <const floating *>own.weights + ROWS * own.along
+        f, out, count = f + ROWS * f_row, out + ROWS * out_row, count - ROWS
+    several(form, &own, f, out, length, count, f_row, out_row, past)
 
 
 cdef void edge(const floating *weights, double total, Py_ssize_t others, const floating *f, const Py_ssize_t *shifts,

@@ -15,7 +15,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport fabs, frexp, ldexp
 from libc.string cimport memcpy
 
-from steepest.kernels.weighted cimport ANY, CHUNK, LANES, Loops, Stencil
+from steepest.kernels.weighted cimport ANY, CHUNK, LANES, ROWS, Loops, Stencil
 
 import importlib
 
@@ -35,13 +35,14 @@ cdef enum:
     DIMENSIONS = 66         # NumPy has at most 64; one for the parts of complex numbers, one to spare
     FLAT = 512              # elements in a row from which on rows are made several at a time, not as one long run
     NARROW = 16             # elements in a row below which weights that vary are repeated for each
-    ROWS = 8                # rows made at a time
-    PIECE = 1 << 16         # elements of a piece of work
+    PIECE = 1 << 17         # elements of a piece of work
     TILE = 8192             # columns of a piece, where whole rows do not stay in cache
-    CACHE = 1 << 19         # bytes that do
+    CACHE = 1 << 22         # bytes that do
     QUIET = 16384           # elements from which on the GIL is let go
     SOON = 1 << 22          # sums between two looks for signals
     REPEATED = 1024         # elements whose weights are repeated at a time
+
+cdef Py_ssize_t LARGE = 48 * 1024 * 1024        # bytes of a result from which on it is written past the caches
 
 cdef int _good = GOOD, _halted = HALTED
 
@@ -199,7 +200,7 @@ cdef class Sweep:
     cdef char *out
     cdef Py_ssize_t itemsize, points, start, stop
     cdef int form, type, outer
-    cdef bint uniform, along, whole
+    cdef bint uniform, along, whole, past
     cdef Dimension dims[DIMENSIONS]
     cdef Dimension axis, inner
     cdef Stencil stencil
@@ -307,6 +308,7 @@ cdef class Sweep:
         self.tiles = (self.inner.size + self.tile - 1) // self.tile
         self.blocks = (self.points + self.block - 1) // self.block
         self.jobs = self.groups * self.tiles * self.blocks
+        self.past = self.many * self.points * self.inner.size * self.itemsize >= LARGE
         # rows so short that all of a group are made as one run, over what lies between them, too
         self.whole = (self.along and self.uniform and self.outer == 1 and self.start < self.stop
                       and self.axis.f == self.inner.size and self.axis.out == self.inner.size
@@ -376,7 +378,7 @@ cdef class Sweep:
         loops.run[self.form][self.type](
             NULL, &self.stencil, self.f + (f + self.start * c) * self.itemsize,
             self.out + (out + self.start * c) * self.itemsize,
-            (count - 1) * one + (self.stop - self.start) * c, 1, 1)
+            (count - 1) * one + (self.stop - self.start) * c, 1, 1, False)
         for j in range(c):
             self.borders(f + j, out + j, 0, self.points, count, one, one)
 
@@ -385,7 +387,7 @@ cdef class Sweep:
         cdef Stencil stencil = self.stencil
         cdef const char *source
         cdef char *target
-        cdef Py_ssize_t i, most
+        cdef Py_ssize_t i
         if begin >= end:
             return
         source = self.f + (f + begin * self.axis.f) * self.itemsize
@@ -394,25 +396,25 @@ cdef class Sweep:
         if self.along:
             if self.inner.size > 1:
                 if self.uniform:
-                    loops.run[self.form][self.type](NULL, &stencil, source, target, (end - begin) * self.inner.size, 1, 1)
+                    loops.run[self.form][self.type](NULL, &stencil, source, target, (end - begin) * self.inner.size, 1, 1,
+                                                    self.past)
                 else:
                     self.repeated(&stencil, source, target, end - begin)
             elif self.uniform:
-                loops.run[self.form][self.type](NULL, &stencil, source, target, end - begin, self.axis.f, self.axis.out)
+                loops.run[self.form][self.type](NULL, &stencil, source, target, end - begin, self.axis.f, self.axis.out,
+                                                self.past)
             else:
                 loops.varying[self.type](&stencil, source, target, end - begin, self.axis.f, self.axis.out)
             return
-        i = 0
-        while i < end - begin:
-            most = min(<Py_ssize_t>ROWS, end - begin - i) if self.inner.f == 1 and self.inner.out == 1 else 1
-            if most > 1:
-                loops.rows[self.form][self.type](NULL, &stencil, source, target, count, most, self.axis.f, self.axis.out)
-            else:
-                loops.run[self.form][self.type](NULL, &stencil, source, target, count, self.inner.f, self.inner.out)
-            i += most
-            source += most * self.axis.f * self.itemsize
-            target += most * self.axis.out * self.itemsize
-            stencil.weights = <const char *>stencil.weights + most * stencil.along * self.itemsize
+        if self.inner.f == 1 and self.inner.out == 1:
+            loops.rows[self.form][self.type](NULL, &stencil, source, target, count, end - begin, self.axis.f,
+                                             self.axis.out, self.past)
+            return
+        for i in range(end - begin):
+            loops.run[self.form][self.type](NULL, &stencil, source, target, count, self.inner.f, self.inner.out, False)
+            source += self.axis.f * self.itemsize
+            target += self.axis.out * self.itemsize
+            stencil.weights = <const char *>stencil.weights + stencil.along * self.itemsize
 
     cdef void repeated(self, const Stencil *stencil, const char *f, char *out, Py_ssize_t rows) noexcept nogil:
         """Short rows with weights that vary: each weight as often as there are elements in a row."""
@@ -424,7 +426,8 @@ cdef class Sweep:
             own.apart = stencil.apart
             for i in range(rows):
                 own.weights = <const char *>stencil.weights + i * self.itemsize
-                loops.run[ANY][self.type](NULL, &own, f + i * c * self.itemsize, out + i * c * self.itemsize, c, 1, 1)
+                loops.run[ANY][self.type](NULL, &own, f + i * c * self.itemsize, out + i * c * self.itemsize, c, 1, 1,
+                                         False)
             return
         own.weights = memory
         for block in range((rows + most - 1) // most):
