@@ -103,12 +103,22 @@ class AxisRule:
             nodes.append(edge.indices[order])
             edge_weights.append(edge.weights[order])
             first.append(first[-1] + len(order))
+        rows = [edge.row for edge in self.edges]
+        totals = [edge.total for edge in self.edges]
         return Plan(
-            self.points, form, self.uniform, self.start, self.stop, offsets[kept], np.ascontiguousarray(weights[kept], real),
-            np.array([edge.row for edge in self.edges], np.intp), np.array(first, np.intp),
-            np.concatenate([np.zeros(0, np.intp), *nodes]), np.concatenate([np.zeros(0), *edge_weights]).astype(real),
-            np.array([edge.total for edge in self.edges], np.float64),
+            self.points, form, self.uniform, self.start, self.stop, offsets[kept], held(weights[kept], real),
+            np.array(rows, np.intp), np.array(first, np.intp), np.concatenate([np.zeros(0, np.intp), *nodes]),
+            held(np.concatenate([np.zeros(0), *edge_weights]), real), np.array(totals, np.float64),
         )
+
+
+def held(weights, real):
+    """Weights in the type of a field; float32 cannot hold all that float64 can."""
+    with np.errstate(over="ignore", under="ignore"):
+        found = np.ascontiguousarray(weights, real)
+    if weights.size and not np.finfo(real).tiny <= abs(found).max() < np.inf:
+        raise ValueError(f"the spacing is too small or too large: weights up to {abs(weights).max()} cannot be held by {real}")
+    return found
 
 
 def axis_rule(points, spacing=1.0, n=1, order=2, edge_order=None, boundary="one-sided", period=None,
@@ -161,7 +171,7 @@ def axis_rule(points, spacing=1.0, n=1, order=2, edge_order=None, boundary="one-
         )
     grid = take_spacing(spacing, points, axis, period if boundary[0] == "periodic" else None, unit, dtype)
     if boundary[0] == "periodic":
-        if grid.step is None and grid.period is None:
+        if np.ndim(spacing) and grid.period is None:
             raise ValueError(f"axis {axis} has periodic coordinates: period= must say after which they repeat")
     elif period is not None:
         raise ValueError(f"period is for boundary='periodic', but axis {axis} has {boundary[0]!r} and {boundary[1]!r}")

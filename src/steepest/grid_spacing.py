@@ -6,6 +6,7 @@ Here so that every rule takes numbers and times alike. Tested in tests/test_grid
 import numpy as np
 
 from .backends import current
+from .options import as_float
 from .reference.weighted import fornberg
 
 UNITS = ("W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
@@ -135,10 +136,10 @@ def _coordinates(x, points, axis, period, scale, dtype):
     if points == 1 and period is not None:
         even, apart = True, [period]
     if even:
-        return Spacing(points, axis, dtype, step=dtype.type(apart[0]) * dtype.type(scale))
+        return Spacing(points, axis, dtype, dtype.type(apart[0]) * dtype.type(scale), period=period)
     if points == 1:
         raise ValueError(f"axis {axis} has one point: its spacing must be a step, not coordinates")
-    return Spacing(points, axis, dtype, coordinates=x, period=period, scale=scale)
+    return Spacing(points, axis, dtype, None, x, period, scale)
 
 
 def _exact(x, dtype):
@@ -146,14 +147,14 @@ def _exact(x, dtype):
     if x.dtype.kind == "f" or not len(x):
         return x
     first = int(x[0])
-    if max(int(x.max()) - first, first - int(x.min())) >= 2**60:
+    if max(int(x.max()) - first, first - int(x.min())) >= 2**61:
         return x.astype(dtype)
     return (x.astype(np.uint64) - np.uint64(first % 2**64)).astype(np.int64)    # modulo 2**64
 
 
 def _period(period, axis):
     try:
-        number = period if isinstance(period, (int, np.integer)) else float(period)
+        number = period if isinstance(period, (int, np.integer)) else as_float(period, "period")
     except (TypeError, ValueError):
         raise TypeError(f"period of axis {axis} must be a number, not {period!r}") from None
     if not (np.isfinite(number) and number > 0):
@@ -180,15 +181,15 @@ def _in_units(x, period, axis, unit):
     if x.dtype.kind == "M":
         if np.datetime_data(x.dtype)[0] in ("Y", "M"):      # which have no fixed length, but begin on a day
             x = x.astype("M8[D]")
-        x = x - x[:1] if len(x) else x.astype("m8[s]")
+        x = x.view(x.dtype.str.replace("M8", "m8"))     # counted from 1970; differences might not be held
     if np.datetime_data(x.dtype)[0] in ("Y", "M", "generic"):
         raise ValueError(f"spacing of axis {axis} must be in a unit of fixed length, not of dtype {x.dtype}")
     if period is not None:
         if not isinstance(period, np.timedelta64):
             raise TypeError(f"period of axis {axis} must be a timedelta64 as its coordinates are times, not {period!r}")
-        common = np.result_type(x.dtype, period.dtype)
         if np.isnat(period) or np.datetime_data(period.dtype)[0] in ("Y", "M", "generic"):
             raise ValueError(f"period of axis {axis} must be in a unit of fixed length, not {period!r}")
+        common = np.result_type(x.dtype, period.dtype)
         x, period = x.astype(common), int(period.astype(common).astype(np.int64))
     scale = np.array(1, x.dtype) / np.timedelta64(1, unit)
     return x.astype(np.int64), period, float(scale)
