@@ -116,8 +116,9 @@ def held(weights, real):
     """Weights in the type of a field; float32 cannot hold all that float64 can."""
     with np.errstate(over="ignore", under="ignore"):
         found = np.ascontiguousarray(weights, real)
-    if weights.size and not np.finfo(real).tiny <= abs(found).max() < np.inf:
-        raise ValueError(f"the spacing is too small or too large: weights up to {abs(weights).max()} cannot be held by {real}")
+    largest = abs(weights).max(initial=0)
+    if not (np.finfo(real).tiny <= abs(found).max(initial=0) < np.inf or largest == 0):
+        raise ValueError(f"the spacing is too small or too large: weights up to {largest} cannot be held by {real}")
     return found
 
 
