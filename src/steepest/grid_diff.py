@@ -80,10 +80,10 @@ def diff(f, spacing=1.0, *, axis=-1, n=1, order=2, edge_order=None, boundary="on
 
     Notes
     -----
-    Rows are sums of weighted differences, so that a constant field has the derivative 0 exactly, except by antisymmetric
-    continuation. Weights are Fornberg's [1]_. NaN spreads to the rows whose stencil holds it, and no further. Coordinates
-    that are exactly evenly spaced are a step; even derivatives over others take one node more to keep their order.
-    A call that is interrupted may leave part of `out` written.
+    Rows are sums of weighted differences, so that a constant field has the derivative 0 exactly, except by
+    antisymmetric continuation. Weights are Fornberg's [1]_. NaN spreads to the rows whose stencil holds it, and no
+    further. Coordinates that are exactly evenly spaced are a step; even derivatives over others take one node more to
+    keep their order. Ctrl-C is answered within some milliseconds; `out` is then partly written.
 
     References
     ----------
@@ -108,7 +108,8 @@ def diff(f, spacing=1.0, *, axis=-1, n=1, order=2, edge_order=None, boundary="on
     directions, velocity = _directions(direction, velocity, f, axis)
     work = np.dtype(np.longdouble if real == np.longdouble else np.float64)
     rules = [
-        axis_rule(f.shape[axis], spacing, n, order, edge_order, boundary, period, towards, unit=unit, axis=axis, dtype=work)
+        axis_rule(f.shape[axis], spacing, n, order, edge_order, boundary, period, towards, unit=unit, axis=axis,
+                  dtype=work)
         for towards in directions
     ]
     if out is None:
@@ -177,7 +178,7 @@ def _directions(direction, velocity, f, axis):
             raise ValueError(f"velocity is for direction='upwind', not {direction!r}")
         return [direction], None
     if velocity is None:
-        raise ValueError(f"direction='upwind' along axis {axis} needs velocity=, whose sign says where the wind is from")
+        raise ValueError(f"direction='upwind' along axis {axis} needs velocity=, whose sign tells where to look")
     given = np.asarray(velocity)
     if given.dtype.kind not in "biuf":
         raise TypeError(f"velocity must be real numbers, not of dtype {given.dtype}")

@@ -52,8 +52,8 @@ class AxisRule:
         Whether coordinates, or steps, go down.
     """
 
-    __slots__ = ("_sums", "boundary", "descending", "direction", "edge_order", "edges", "n", "offsets", "order", "points", "start", "stop",
-                 "uniform", "weights")
+    __slots__ = ("_sums", "boundary", "descending", "direction", "edge_order", "edges", "n", "offsets", "order",
+                 "points", "start", "stop", "uniform", "weights")
 
     def __init__(self, points, start, stop, offsets, uniform, weights, edges, n, order, edge_order, boundary,
                  direction, descending):
@@ -228,10 +228,10 @@ def _build(points, grid, n, offsets, order, edge_order, boundary, direction):
     before, after = max(0, -offsets[0]), max(0, offsets[-1])
     start = min(before, points)
     stop = max(start, points - after)
-    rows = np.arange(start, stop)
     if grid.step is not None:
         weights = grid.weights(0, np.array(offsets), n, boundary)
     else:
+        rows = np.arange(start, stop)
         weights = grid.weights(rows, rows + np.array(offsets)[:, None], n, boundary).T
     edges = [_edge(i, points, grid, n, offsets, edge_order, boundary) for i in (*range(start), *range(stop, points))]
     return AxisRule(points, start, stop, offsets, grid.step is not None, weights, edges, n, order, edge_order, boundary,

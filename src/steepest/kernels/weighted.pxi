@@ -1,5 +1,5 @@
 # The loops of weighted sums: each form's arithmetic once, a few loops around it, for both types; and Fornberg's
-# recursion. Included by weighted_baseline.pyx, weighted_avx2.pyx and weighted_avx512.pyx, which differ by their flags.
+# recursion. Included by weighted_baseline.pyx, weighted_avx2.pyx, weighted_avx512.pyx, which differ by their flags.
 # Here because the hot arithmetic is built for several instruction sets, with equal bits: no fused multiply-add, and
 # sums in the order of reference/weighted.py. Tested in tests/test_weighted.py.
 #
@@ -202,7 +202,8 @@ cdef void varying(const Stencil *stencil, const floating *f, floating *out, Py_s
 
 
 cdef inline void eight(Form *form, int count, int low, int lanes, const Stencil *stencil, const floating *f,
-                       floating *out, Py_ssize_t length, Py_ssize_t f_row, Py_ssize_t out_row, bint past) noexcept nogil:
+                       floating *out, Py_ssize_t length, Py_ssize_t f_row, Py_ssize_t out_row,
+                       bint past) noexcept nogil:
     """Rows whose nodes are neighbours, from `low` on: each is loaded once. `count`, `low`, `lanes` are literals."""
     cdef floating sums[ROWS * WIDEST]
     cdef Py_ssize_t s[4]
@@ -385,7 +386,8 @@ cdef void fornberg(const double *nodes, const double *at, Py_ssize_t width, Py_s
         table[i] = 0
     for i in range(width):
         for lane in range(LANES):
-            two_sum(nodes[i * LANES + lane], -at[lane], &away[2 * LANES * i + lane], &away[2 * LANES * i + LANES + lane])
+            j = 2 * LANES * i + lane
+            two_sum(nodes[i * LANES + lane], -at[lane], &away[j], &away[j + LANES])
     for lane in range(LANES):
         table[lane], before[lane], before[LANES + lane] = 1, 1, 0
     for i in range(1, width):

@@ -161,9 +161,10 @@ cdef class WeightedSums:
         """Apply the rule along an axis; see the reference."""
         cdef Sweep sweep
         cdef int kind = cnp.PyArray_TYPE(f)
+        cdef bint known = (kind == cnp.NPY_DOUBLE or kind == cnp.NPY_CDOUBLE) if self.type else (
+            kind == cnp.NPY_FLOAT or kind == cnp.NPY_CFLOAT)
         if not (0 <= axis < cnp.PyArray_NDIM(f) and cnp.PyArray_DIM(f, axis) == self.points
-                and kind == cnp.PyArray_TYPE(out) and cnp.PyArray_SAMESHAPE(f, out)
-                and (kind in (cnp.NPY_DOUBLE, cnp.NPY_CDOUBLE) if self.type else kind in (cnp.NPY_FLOAT, cnp.NPY_CFLOAT))
+                and known and kind == cnp.PyArray_TYPE(out) and cnp.PyArray_SAMESHAPE(f, out)
                 and in_whole_steps(f, 4 * (1 + self.type)) and in_whole_steps(out, 4 * (1 + self.type))
                 and cnp.PyArray_ISWRITEABLE(out)):
             check_sums(self.plan, f, out, axis)
@@ -349,7 +350,7 @@ cdef class Sweep:
                         Py_ssize_t count) noexcept nogil:
         """Outer elements first..last, rows begin..end, so many columns."""
         cdef Py_ssize_t indices[DIMENSIONS]
-        cdef Py_ssize_t at = first, f = column * self.inner.f, out = column * self.inner.out
+        cdef Py_ssize_t at = first, f = column * self.inner.f, out = column * self.inner.out, _
         cdef int i
         for i in range(self.outer - 1, -1, -1):
             indices[i] = at % self.dims[i].size
@@ -359,7 +360,7 @@ cdef class Sweep:
         if self.whole:
             self.run_whole(f, out, last - first)
             return
-        for at in range(first, last):
+        for _ in range(first, last):
             self.interior(f, out, max(begin, self.start), min(end, self.stop), count)
             self.borders(f, out, begin, end, count, self.inner.f, self.inner.out)
             for i in range(self.outer - 1, -1, -1):
@@ -387,7 +388,7 @@ cdef class Sweep:
         cdef Stencil stencil = self.stencil
         cdef const char *source
         cdef char *target
-        cdef Py_ssize_t i
+        cdef Py_ssize_t _
         if begin >= end:
             return
         source = self.f + (f + begin * self.axis.f) * self.itemsize
@@ -410,7 +411,7 @@ cdef class Sweep:
             loops.rows[self.form][self.type](NULL, &stencil, source, target, count, end - begin, self.axis.f,
                                              self.axis.out, self.past)
             return
-        for i in range(end - begin):
+        for _ in range(end - begin):
             loops.run[self.form][self.type](NULL, &stencil, source, target, count, self.inner.f, self.inner.out, False)
             source += self.axis.f * self.itemsize
             target += self.axis.out * self.itemsize

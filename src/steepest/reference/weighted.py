@@ -173,7 +173,8 @@ def check_sums(plan, f, out, axis):
     if f.dtype.kind not in "fc" or f.dtype.type(0).real.dtype != real:
         raise TypeError(f"f must be real or complex, its numbers {real}, not {f.dtype}")
     for name, array in (("f", f), ("out", out)):
-        if not (array.dtype.isnative and array.flags.aligned) or any(stride % real.itemsize for stride in array.strides):
+        steps = any(stride % real.itemsize for stride in array.strides)
+        if steps or not (array.dtype.isnative and array.flags.aligned):
             raise ValueError(f"{name} must be aligned, in native byte order, in steps of whole numbers")
     if not out.flags.writeable:
         raise ValueError("out must be writeable")
