@@ -45,7 +45,7 @@ REPEATS, LONG = 3, 1e-3     # a call is timed so often, but a long one (in secon
 def side(name):
     """The modules of one side: "kernels" or "reference"."""
     modules = {module: importlib.import_module(f"steepest.{name}.{module}")
-               for module in ("callback", "native", "difference", "update", "stencil")}
+               for module in ("callback", "native", "difference", "update", "stencil", "weighted")}
     return SimpleNamespace(name=name, **modules)
 
 

@@ -7,6 +7,8 @@ import itertools
 
 import numpy as np
 
+from steepest.grid_rules import axis_rule
+
 
 def every(**axes):
     """Every combination of the entries of the axes."""
@@ -46,6 +48,26 @@ def gradient_at_once(side, dtype, shape, varargs, edge_order):
     return (lambda: side.stencil.gradient_at_once(f, varargs, None, edge_order, None)), dict
 
 
+def weighted_sums(side, dtype, shape, axis, rule, layout):
+    """A rule along one axis of a field, evenly spaced or not."""
+    f, n = field(shape, dtype, layout), shape[axis]
+    out = np.zeros_like(f)
+    options = {**rule, "spacing": np.cumsum(np.linspace(1, 2, n)) if rule.get("spacing") else 0.7}
+    sums = side.weighted.WeightedSums(axis_rule(n, **options).plan(f.real.dtype))
+    return (lambda: sums.apply(f, out, axis)), lambda: {"out": out}
+
+
+def fornberg(side, width, rows, n, spread):
+    """Weights over random nodes."""
+    source = np.random.default_rng(width)
+    nodes, at, out = spread * source.normal(size=(width, rows)), source.normal(size=rows), np.zeros((width, rows))
+    return (lambda: side.weighted.fornberg(nodes, at, n, out)), lambda: {"out": out}
+
+
+RULES = [{}, {"order": 4}, {"order": 6, "boundary": "periodic"}, {"order": 8, "n": 3, "boundary": "nearest"},
+         {"n": 2, "order": 12, "boundary": "antisymmetric"}, {"order": 3, "direction": "forward"},
+         {"order": 1, "direction": "backward", "boundary": "symmetric"}, {"spacing": True},
+         {"spacing": True, "n": 2, "order": 4, "boundary": "symmetric"}]
 GIVEN = ["number", "power of two", "coordinates"]
 # Name of the kernel, how a case of it is made ready, and the cases.
 LINES = [
@@ -59,4 +81,10 @@ LINES = [
     ("stencil.gradient_at_once", gradient_at_once, every(
         dtype="fdi", shape=[(1,), (10,), (1000,), (7, 9), (4, 5, 6)], varargs=[(), (0.3,), (1,), (1e40,)],
         edge_order=[1, 2, 3])),
+    ("weighted.WeightedSums", weighted_sums, [
+        *every(dtype="fdFD", shape=[(17,), (5000,)], axis=[0], rule=RULES, layout=["plain", "apart"]),
+        *every(dtype="fdFD", shape=[(40, 200, 5), (30, 700), (2000, 20)], axis=[0, 1], rule=RULES,
+               layout=["plain", "apart"])]),
+    ("weighted.fornberg", fornberg, every(
+        width=[1, 3, 12, 31], rows=[1, 8, 100], n=[0, 1, 4], spread=[1e-30, 1, 1e30])),
 ]

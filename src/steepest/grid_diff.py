@@ -15,6 +15,7 @@ from .threads import share
 __all__ = ["diff"]
 
 AxisError = np.exceptions.AxisError
+PIECE = 2**20       # elements that NumPy may copy in one go
 
 
 def diff(f, spacing=1.0, *, axis=-1, n=1, order=2, edge_order=None, boundary="one-sided", period=None,
@@ -128,7 +129,7 @@ def diff(f, spacing=1.0, *, axis=-1, n=1, order=2, edge_order=None, boundary="on
         np.copyto(plain, other, where=velocity < 0)
         np.copyto(plain, np.nan, where=np.isnan(velocity))
     if plain is not result:
-        result[...] = plain
+        copy_in_pieces(result, plain)
     return result if out is None else out
 
 
@@ -154,11 +155,24 @@ def _field(f):
         raise ValueError(f"f must be an array of numbers: {error}") from None
     if array.dtype.kind not in "biufc":
         raise TypeError(f"f must be numeric, not of dtype {array.dtype}")
-    if array.dtype.kind in "biu":
-        return array.astype(np.float64)
-    if array.dtype.char == "e":
-        return array.astype(np.float32)
-    return array if _is_plain(array) else array.astype(array.dtype.type)
+    if array.dtype.kind in "fc" and array.dtype.char != "e" and _is_plain(array):
+        return array
+    dtype = np.float64 if array.dtype.kind in "biu" else np.float32 if array.dtype.char == "e" else array.dtype.type
+    found = np.empty_like(array, dtype, subok=False)
+    copy_in_pieces(found, array)
+    return found
+
+
+def copy_in_pieces(to, array):
+    """Copy so that Ctrl-C is answered on the way."""
+    if array.size <= PIECE:
+        np.copyto(to, array)
+        return
+    longest = np.argmax(array.shape)
+    to, array = np.moveaxis(to, longest, 0), np.moveaxis(array, longest, 0)
+    half = len(array) // 2
+    copy_in_pieces(to[:half], array[:half])
+    copy_in_pieces(to[half:], array[half:])
 
 
 def _axis(axis, ndim):

@@ -1,6 +1,6 @@
-# Lines of the cache: where the next begins, and how one is written, into the caches or past them.
-# Here because results beyond the caches are written sooner when they are not fetched first. Tested in
-# tests/test_weighted.py.
+# Lines of the cache: where the next begins, and how one is written past the caches.
+# Here because results that no cache holds are there sooner when their memory is not fetched first, by every kernel that
+# sweeps over fields. Tested in tests/test_stencil.py and tests/test_weighted.py.
 
 cdef extern from *:
     """
@@ -11,39 +11,43 @@ cdef extern from *:
     #endif
 
     /* Bytes up to the next line of the cache. */
-    static inline Py_ssize_t steepest_before_line(const void *out) { return (Py_ssize_t)(-(uintptr_t)out & 63); }
+    static inline Py_ssize_t steepest_to_line(const void *out) { return (Py_ssize_t)(-(uintptr_t)out & 63); }
 
-    /* A whole line; past the caches it must be aligned. */
-    static inline void steepest_put_line(void *out, const void *line, int past)
+    /* A whole line, written past the caches, which would be fetched into them only to be overwritten. */
+    static inline void steepest_stream(void *out, const void *line)
     {
     #if defined(__AVX512F__)
-        if (past) { _mm512_stream_si512((void *)out, _mm512_loadu_si512(line)); return; }
+        _mm512_stream_si512((void *)out, _mm512_loadu_si512(line));
     #elif defined(__AVX2__)
-        if (past) {
-            const __m256i *from = (const __m256i *)line;
-            _mm256_stream_si256((__m256i *)out, _mm256_loadu_si256(from));
-            _mm256_stream_si256((__m256i *)out + 1, _mm256_loadu_si256(from + 1));
-            return;
-        }
+        const __m256i *from = (const __m256i *)line;
+        _mm256_stream_si256((__m256i *)out, _mm256_loadu_si256(from));
+        _mm256_stream_si256((__m256i *)out + 1, _mm256_loadu_si256(from + 1));
     #elif defined(__SSE2__) || defined(_M_X64)
-        if (past) {
-            const __m128i *from = (const __m128i *)line;
-            for (int k = 0; k < 4; k++)
-                _mm_stream_si128((__m128i *)out + k, _mm_loadu_si128(from + k));
-            return;
-        }
-    #endif
+        const __m128i *from = (const __m128i *)line;
+        for (int k = 0; k < 4; k++)
+            _mm_stream_si128((__m128i *)out + k, _mm_loadu_si128(from + k));
+    #else
         memcpy(out, line, 64);
+    #endif
     }
 
-    /* What was written past the caches is there for other threads from here on. */
-    static inline void steepest_end_lines(void)
+    /* A whole line, past the caches where it is aligned and that is wanted. */
+    static inline void steepest_put(void *out, const void *line, int past)
+    {
+        if (past)
+            steepest_stream(out, line);
+        else
+            memcpy(out, line, 64);
+    }
+
+    static inline void steepest_fence(void)
     {
     #if defined(__SSE2__) || defined(_M_X64)
         _mm_sfence();
     #endif
     }
     """
-    Py_ssize_t steepest_before_line(const void *out) noexcept nogil
-    void steepest_put_line(void *out, const void *line, bint past) noexcept nogil
-    void steepest_end_lines() noexcept nogil
+    Py_ssize_t steepest_to_line(const void *out) noexcept nogil
+    void steepest_stream(void *out, const void *line) noexcept nogil
+    void steepest_put(void *out, const void *line, bint past) noexcept nogil
+    void steepest_fence() noexcept nogil

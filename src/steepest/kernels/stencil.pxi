@@ -20,9 +20,6 @@ cdef extern from *:
     """
     #include <stdint.h>
     #include <string.h>
-    #if defined(__SSE2__) || defined(_M_X64)
-    #include <immintrin.h>
-    #endif
 
     /* Bytes of a number in the other order. */
     static inline void steepest_swap(void *number, size_t size)
@@ -34,39 +31,10 @@ cdef extern from *:
             bytes[size - 1 - i] = kept;
         }
     }
-
-    /* Bytes up to the next line of the cache. */
-    static inline Py_ssize_t steepest_to_line(const void *out) { return (Py_ssize_t)(-(uintptr_t)out & 63); }
-
-    /* A whole line, written past the caches, which would be fetched into them only to be overwritten. */
-    static inline void steepest_stream(void *out, const void *line)
-    {
-    #if defined(__AVX512F__)
-        _mm512_stream_si512((void *)out, _mm512_loadu_si512(line));
-    #elif defined(__AVX2__)
-        const __m256i *from = (const __m256i *)line;
-        _mm256_stream_si256((__m256i *)out, _mm256_loadu_si256(from));
-        _mm256_stream_si256((__m256i *)out + 1, _mm256_loadu_si256(from + 1));
-    #elif defined(__SSE2__) || defined(_M_X64)
-        const __m128i *from = (const __m128i *)line;
-        for (int k = 0; k < 4; k++)
-            _mm_stream_si128((__m128i *)out + k, _mm_loadu_si128(from + k));
-    #else
-        memcpy(out, line, 64);
-    #endif
-    }
-
-    static void steepest_fence(void)
-    {
-    #if defined(__SSE2__) || defined(_M_X64)
-        _mm_sfence();
-    #endif
-    }
     """
     void steepest_swap(void *number, size_t size) noexcept nogil
-    Py_ssize_t steepest_to_line(const void *out) noexcept nogil
-    void steepest_stream(void *out, const void *line) noexcept nogil
-    void steepest_fence() noexcept nogil
+
+include "_lines.pxi"
 
 cdef enum:
     LONG = 64       # elements from which on a run is fitted to the lines of the cache

@@ -1,10 +1,10 @@
 # The loops of weighted sums: each form's arithmetic once, a few loops around it, for both types; and Fornberg's
 # recursion. Included by weighted_baseline.pyx, weighted_avx2.pyx, weighted_avx512.pyx, which differ by their flags.
-# Here because the hot arithmetic is built for several instruction sets, with equal bits: no fused multiply-add, and
-# sums in the order of reference/weighted.py. Tested in tests/test_weighted.py.
+# Here because the hot arithmetic is built for several instruction sets, with equal bits: no fused multiply-add, sums in
+# the order of reference/weighted.py. Tested in tests/test_weighted.py.
 #
-# What limits them: memory. Hence results that no cache holds are written past the caches, a line at a time, and rows are
-# made several at a time from nodes that are loaded once.
+# What limits them: memory. Hence results that no cache holds are written past the caches, a line at a time, and several
+# rows are made at a time from nodes that are loaded once.
 
 from cpython.pycapsule cimport PyCapsule_New
 
@@ -118,7 +118,7 @@ cdef inline Py_ssize_t lines(Form *form, int count, int lanes, const Stencil *st
                 shift, weight = stencil.shifts[k], w[k * stencil.apart]
                 for i in range(lanes):
                     sums[i] = sums[i] + weight * term(form, f + j + i, shift)
-        steepest_put_line(out + j, sums, True)
+        steepest_stream(out + j, sums)
         j += lanes
     return j
 
@@ -127,7 +127,7 @@ cdef inline void past_the_caches(Form *form, const Stencil *stencil, const float
                                  Py_ssize_t length) noexcept nogil:
     """Elements that lie side by side."""
     cdef int lanes = 64 // sizeof(floating)
-    cdef Py_ssize_t head = steepest_before_line(out) // <Py_ssize_t>sizeof(floating), done
+    cdef Py_ssize_t head = steepest_to_line(out) // <Py_ssize_t>sizeof(floating), done
     head = head if head < length else length
     side_by_side(form, stencil, f, out, head)
     f, out, length = f + head, out + head, length - head
@@ -140,7 +140,7 @@ cdef inline void past_the_caches(Form *form, const Stencil *stencil, const float
     else:
         done = lines(form, 4, lanes, stencil, f, out, length)
     side_by_side(form, stencil, f + done, out + done, length - done)
-    steepest_end_lines()
+    steepest_fence()
 
 
 cdef void run(Form *form, const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length,
@@ -222,14 +222,14 @@ cdef inline void eight(Form *form, int count, int low, int lanes, const Stencil 
         one(form, count, lanes, s, w + 5 * along, apart, f + 5 * f_row + j, sums + 5 * lanes)
         one(form, count, lanes, s, w + 6 * along, apart, f + 6 * f_row + j, sums + 6 * lanes)
         one(form, count, lanes, s, w + 7 * along, apart, f + 7 * f_row + j, sums + 7 * lanes)
-        steepest_put_line(out + j, sums, past)
-        steepest_put_line(out + out_row + j, sums + lanes, past)
-        steepest_put_line(out + 2 * out_row + j, sums + 2 * lanes, past)
-        steepest_put_line(out + 3 * out_row + j, sums + 3 * lanes, past)
-        steepest_put_line(out + 4 * out_row + j, sums + 4 * lanes, past)
-        steepest_put_line(out + 5 * out_row + j, sums + 5 * lanes, past)
-        steepest_put_line(out + 6 * out_row + j, sums + 6 * lanes, past)
-        steepest_put_line(out + 7 * out_row + j, sums + 7 * lanes, past)
+        steepest_put(out + j, sums, past)
+        steepest_put(out + out_row + j, sums + lanes, past)
+        steepest_put(out + 2 * out_row + j, sums + 2 * lanes, past)
+        steepest_put(out + 3 * out_row + j, sums + 3 * lanes, past)
+        steepest_put(out + 4 * out_row + j, sums + 4 * lanes, past)
+        steepest_put(out + 5 * out_row + j, sums + 5 * lanes, past)
+        steepest_put(out + 6 * out_row + j, sums + 6 * lanes, past)
+        steepest_put(out + 7 * out_row + j, sums + 7 * lanes, past)
         j += lanes
     several(form, stencil, f + j, out + j, length - j, ROWS, f_row, out_row, False)
 
@@ -251,12 +251,12 @@ cdef inline void of_neighbours(Form *form, int count, int low, int lanes, const 
     cdef Py_ssize_t head = 0
     past = past and (out_row * <Py_ssize_t>sizeof(floating)) % 64 == 0
     if past:
-        head = steepest_before_line(out) // <Py_ssize_t>sizeof(floating)
+        head = steepest_to_line(out) // <Py_ssize_t>sizeof(floating)
         head = head if head < length else length
         several(form, stencil, f, out, head, ROWS, f_row, out_row, False)
     eight(form, count, low, lanes, stencil, f + head, out + head, length - head, f_row, out_row, past)
     if past:
-        steepest_end_lines()
+        steepest_fence()
 
 
 cdef inline int lowest(Form *form, const Stencil *stencil, Py_ssize_t f_row) noexcept nogil:

@@ -8,6 +8,7 @@ What limits it: memory, for rules of any width that are used in practice, as lon
 in cache: hence columns are cut where they would not, and several rows are made at a time.
 """
 
+cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
@@ -186,6 +187,7 @@ cdef bint in_whole_steps(cnp.ndarray array, Py_ssize_t itemsize) noexcept:
     return cnp.PyArray_ISALIGNED(array) and PyArray_ISNOTSWAPPED(array)
 
 
+@cython.internal
 cdef class Sweep:
     """A rule at work on a field: the dimensions in the order of memory, and the pieces they are cut into.
 
@@ -397,8 +399,8 @@ cdef class Sweep:
         if self.along:
             if self.inner.size > 1:
                 if self.uniform:
-                    loops.run[self.form][self.type](NULL, &stencil, source, target, (end - begin) * self.inner.size, 1, 1,
-                                                    self.past)
+                    loops.run[self.form][self.type](
+                        NULL, &stencil, source, target, (end - begin) * self.inner.size, 1, 1, self.past)
                 else:
                     self.repeated(&stencil, source, target, end - begin)
             elif self.uniform:
@@ -428,7 +430,7 @@ cdef class Sweep:
             for i in range(rows):
                 own.weights = <const char *>stencil.weights + i * self.itemsize
                 loops.run[ANY][self.type](NULL, &own, f + i * c * self.itemsize, out + i * c * self.itemsize, c, 1, 1,
-                                         False)
+                                          False)
             return
         own.weights = memory
         for block in range((rows + most - 1) // most):
@@ -444,7 +446,8 @@ cdef class Sweep:
                         else:
                             (<float *>memory)[(k * few + i) * c + j] = (<const float *>stencil.weights)[
                                 k * stencil.apart + first + i]
-            loops.varying[self.type](&own, f + first * c * self.itemsize, out + first * c * self.itemsize, few * c, 1, 1)
+            loops.varying[self.type](
+                &own, f + first * c * self.itemsize, out + first * c * self.itemsize, few * c, 1, 1)
 
     cdef void borders(self, Py_ssize_t f, Py_ssize_t out, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t count,
                       Py_ssize_t f_step, Py_ssize_t out_step) noexcept nogil:
