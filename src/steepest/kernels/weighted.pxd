@@ -14,6 +14,7 @@ cdef enum:
     LANES = 8           # rows of weights that are made at a time
     WIDEST = 16         # numbers of a line of the cache, at most
     ROWS = 8            # rows that are made at a time
+    SHORT = 64          # elements of a run from which on it is worth writing lines of it past the caches
 
 # What an interior row is made of: `count` nodes (or pairs of nodes) so many elements away, and their weights, of the
 # type of the elements. Weight k of row i is ``weights[k * apart + i * along]``.
@@ -28,9 +29,9 @@ cdef struct Stencil:
 # next, written past the caches or not. The form is known by its type: the pointer is NULL.
 ctypedef void (*run_t)(void *form, const Stencil *stencil, const void *f, void *out, Py_ssize_t length,
                        Py_ssize_t f_step, Py_ssize_t out_step, bint past) noexcept nogil
-# varying(stencil, f, out, length, f_step, out_step): a run of elements of as many rows.
+# varying(stencil, f, out, length, f_step, out_step, past): a run of elements of as many rows.
 ctypedef void (*varying_t)(const Stencil *stencil, const void *f, void *out, Py_ssize_t length, Py_ssize_t f_step,
-                           Py_ssize_t out_step) noexcept nogil
+                           Py_ssize_t out_step, bint past) noexcept nogil
 # rows(form, stencil, f, out, length, rows, f_row, out_row, past): runs of several rows.
 ctypedef void (*rows_t)(void *form, const Stencil *stencil, const void *f, void *out, Py_ssize_t length,
                         Py_ssize_t rows, Py_ssize_t f_row, Py_ssize_t out_row, bint past) noexcept nogil
@@ -47,3 +48,4 @@ cdef struct Loops:
     rows_t rows[FORMS][2]
     edge_t edge[2]
     fornberg_t fornberg
+    void (*fence)() noexcept nogil      # after what was written past the caches, before others read it

@@ -9,10 +9,19 @@
 from cpython.pycapsule cimport PyCapsule_New
 
 from steepest.kernels.weighted cimport (
-    ANY, CHUNK, EVEN, LANES, ODD, ROWS, WIDEST, Loops, Stencil, edge_t, fornberg_t, rows_t, run_t, varying_t,
+    ANY, CHUNK, EVEN, LANES, ODD, ROWS, SHORT, WIDEST, Loops, Stencil, edge_t, fornberg_t, rows_t, run_t, varying_t,
 )
 
 include "_lines.pxi"
+
+cdef extern from *:
+    """
+    /* A loop over a line that is not where its sums are kept cannot know that these lie apart from everything else. */
+    #if defined(__GNUC__)
+    #undef CYTHON_INLINE
+    #define CYTHON_INLINE inline __attribute__((always_inline))
+    #endif
+    """
 
 ctypedef fused floating:
     float
@@ -113,7 +122,7 @@ cdef inline Py_ssize_t lines(Form *form, int count, int lanes, const Stencil *st
     cdef floating weight
     while j + lanes <= length:
         one(form, count, lanes, stencil.shifts, w, stencil.apart, f + j, sums)
-        if count == 4:
+        if count > 4:
             for k in range(4, stencil.count):
                 shift, weight = stencil.shifts[k], w[k * stencil.apart]
                 for i in range(lanes):
@@ -137,10 +146,11 @@ cdef inline void past_the_caches(Form *form, const Stencil *stencil, const float
         done = lines(form, 2, lanes, stencil, f, out, length)
     elif stencil.count == 3:
         done = lines(form, 3, lanes, stencil, f, out, length)
-    else:
+    elif stencil.count == 4:
         done = lines(form, 4, lanes, stencil, f, out, length)
+    else:
+        done = lines(form, 5, lanes, stencil, f, out, length)
     side_by_side(form, stencil, f + done, out + done, length - done)
-    steepest_fence()
 
 
 cdef void run(Form *form, const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length,
@@ -150,7 +160,7 @@ cdef void run(Form *form, const Stencil *stencil, const floating *f, floating *o
     cdef Py_ssize_t apart = stencil.apart, j = 0, k, most
     cdef floating s
     if f_step == 1 and out_step == 1:
-        if past and length > CHUNK:
+        if past and length >= SHORT:
             past_the_caches(form, stencil, f, out, length)
             return
         while j < length:
@@ -165,40 +175,66 @@ cdef void run(Form *form, const Stencil *stencil, const floating *f, floating *o
         out[j * out_step] = s
 
 
+cdef inline void side_by_side_varying(const Stencil *stencil, const floating *w, const floating *f, floating *out,
+                                      Py_ssize_t length) noexcept nogil:
+    """Differences to one node of elements that lie side by side, each with weights of its own."""
+    cdef Py_ssize_t apart = stencil.apart, j, k, s0 = stencil.shifts[0], s1
+    if stencil.count == 1:
+        for j in range(length):
+            out[j] = w[j] * (f[j + s0] - f[j])
+        return
+    s1 = stencil.shifts[1]
+    for j in range(length):
+        out[j] = w[j] * (f[j + s0] - f[j]) + w[apart + j] * (f[j + s1] - f[j])
+    for k in range(2, stencil.count):
+        s0 = stencil.shifts[k]
+        for j in range(length):
+            out[j] = out[j] + w[k * apart + j] * (f[j + s0] - f[j])
+
+
+cdef inline Py_ssize_t lines_varying(int count, int lanes, const Stencil *stencil, const floating *w,
+                                     const floating *f, floating *out, Py_ssize_t length) noexcept nogil:
+    """The whole lines of such a run, which begins at a line, past the caches; `count` and `lanes` are literals."""
+    cdef floating sums[WIDEST]
+    cdef Py_ssize_t apart = stencil.apart, j = 0, i, s0 = stencil.shifts[0], s1 = stencil.shifts[1]
+    cdef Py_ssize_t s2 = stencil.shifts[2] if count > 2 else 0
+    while j + lanes <= length:
+        for i in range(j, j + lanes):
+            if count == 2:
+                sums[i - j] = w[i] * (f[i + s0] - f[i]) + w[apart + i] * (f[i + s1] - f[i])
+            else:
+                sums[i - j] = (w[i] * (f[i + s0] - f[i]) + w[apart + i] * (f[i + s1] - f[i])
+                               + w[2 * apart + i] * (f[i + s2] - f[i]))
+        steepest_stream(out + j, sums)
+        j += lanes
+    return j
+
+
 cdef void varying(const Stencil *stencil, const floating *f, floating *out, Py_ssize_t length, Py_ssize_t f_step,
-                  Py_ssize_t out_step) noexcept nogil:
+                  Py_ssize_t out_step, bint past) noexcept nogil:
     """A run of elements, each with weights of its own."""
     cdef const floating *w = <const floating *>stencil.weights
-    cdef const Py_ssize_t *s = stencil.shifts
-    cdef Py_ssize_t apart = stencil.apart, j, k, first, end
-    cdef Py_ssize_t s0 = s[0], s1 = s[1] if stencil.count > 1 else 0
+    cdef int lanes = 64 // sizeof(floating)
+    cdef Py_ssize_t apart = stencil.apart, j = 0, k, most
     cdef floating total
     if f_step != 1 or out_step != 1:
         for j in range(length):
-            total = w[j] * (f[j * f_step + s0] - f[j * f_step])
+            total = w[j] * (f[j * f_step + stencil.shifts[0]] - f[j * f_step])
             for k in range(1, stencil.count):
-                total = total + w[k * apart + j] * (f[j * f_step + s[k]] - f[j * f_step])
+                total = total + w[k * apart + j] * (f[j * f_step + stencil.shifts[k]] - f[j * f_step])
             out[j * out_step] = total
         return
-    if stencil.count == 2:
-        for j in range(length):
-            out[j] = w[j] * (f[j + s0] - f[j]) + w[apart + j] * (f[j + s1] - f[j])
-        return
-    first = 0
-    while first < length:
-        end = length if length - first < CHUNK else first + CHUNK
-        if stencil.count == 1:
-            for j in range(first, end):
-                out[j] = w[j] * (f[j + s0] - f[j])
+    if past and length >= SHORT and 2 <= stencil.count <= 3:
+        j = steepest_to_line(out) // <Py_ssize_t>sizeof(floating)
+        side_by_side_varying(stencil, w, f, out, j)
+        if stencil.count == 2:
+            j += lines_varying(2, lanes, stencil, w + j, f + j, out + j, length - j)
         else:
-            for j in range(first, end):
-                out[j] = w[j] * (f[j + s0] - f[j]) + w[apart + j] * (f[j + s1] - f[j])
-        for k in range(2, stencil.count):
-            s0 = s[k]
-            for j in range(first, end):
-                out[j] = out[j] + w[k * apart + j] * (f[j + s0] - f[j])
-        s0 = s[0]
-        first = end
+            j += lines_varying(3, lanes, stencil, w + j, f + j, out + j, length - j)
+    while j < length:
+        most = length - j if length - j < CHUNK else CHUNK
+        side_by_side_varying(stencil, w + j, f + j, out + j, most)
+        j += most
 
 
 cdef inline void eight(Form *form, int count, int low, int lanes, const Stencil *stencil, const floating *f,
@@ -255,8 +291,6 @@ cdef inline void of_neighbours(Form *form, int count, int low, int lanes, const 
         head = head if head < length else length
         several(form, stencil, f, out, head, ROWS, f_row, out_row, False)
     eight(form, count, low, lanes, stencil, f + head, out + head, length - head, f_row, out_row, past)
-    if past:
-        steepest_fence()
 
 
 cdef inline int lowest(Form *form, const Stencil *stencil, Py_ssize_t f_row) noexcept nogil:
@@ -283,6 +317,7 @@ cdef void rows(Form *form, const Stencil *stencil, const floating *f, floating *
     """Runs of several rows: ROWS at a time, those that are left one by one."""
     cdef int lanes = 64 // sizeof(floating), low = lowest(form, stencil, f_row)
     cdef Stencil own = stencil[0]
+    cdef Py_ssize_t back = 0 if count < ROWS or low == 0 else ROWS - count % ROWS
     while low != 0 and count >= ROWS:
         if Form is Any:
             if own.count == 2:
@@ -301,14 +336,23 @@ cdef void rows(Form *form, const Stencil *stencil, const floating *f, floating *
             of_neighbours(form, 4, 1, lanes, &own, f, out, length, f_row, out_row, past)
         own.weights = <const floating *>own.weights + ROWS * own.along
         f, out, count = f + ROWS * f_row, out + ROWS * out_row, count - ROWS
+        if 0 < count < ROWS and back <= ROWS // 2:      # some rows once more are sooner made than others one by one
+            own.weights = <const floating *>own.weights - back * own.along
+            f, out, count = f - back * f_row, out - back * out_row, ROWS
     several(form, &own, f, out, length, count, f_row, out_row, past)
 
 
 cdef void edge(const floating *weights, double total, Py_ssize_t others, const floating *f, const Py_ssize_t *shifts,
                floating *out, Py_ssize_t length, Py_ssize_t f_step, Py_ssize_t out_step) noexcept nogil:
     """Differences to one node, f, and what the row makes of a constant."""
-    cdef floating rest = <floating>total, s
-    cdef Py_ssize_t j, k
+    cdef floating rest = <floating>total, s, w0, w1
+    cdef Py_ssize_t j, k, s0, s1
+    if others == 2 and rest == 0:       # the most frequent one
+        w0, w1, s0, s1 = weights[0], weights[1], shifts[0], shifts[1]
+        for j in range(length):
+            out[j * out_step] = (w0 * (f[j * f_step + s0] - f[j * f_step])
+                                 + w1 * (f[j * f_step + s1] - f[j * f_step]))
+        return
     for j in range(length):
         if others == 0:
             s = rest * f[j * f_step]
@@ -437,5 +481,6 @@ loops.rows[EVEN][0], loops.rows[EVEN][1] = <rows_t>rows[Even, float], <rows_t>ro
 loops.rows[ANY][0], loops.rows[ANY][1] = <rows_t>rows[Any, float], <rows_t>rows[Any, double]
 loops.edge[0], loops.edge[1] = <edge_t>edge[float], <edge_t>edge[double]
 loops.fornberg = <fornberg_t>fornberg
+loops.fence = steepest_fence
 
 table = PyCapsule_New(&loops, "steepest weighted loops", NULL)

@@ -16,14 +16,15 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport fabs, frexp, ldexp
 from libc.string cimport memcpy
 
-from steepest.kernels.weighted cimport ANY, CHUNK, LANES, ROWS, Loops, Stencil
+from steepest.kernels.weighted cimport ANY, LANES, ROWS, SHORT, Loops, Stencil
 
 import importlib
 
 import numpy as np
 
 from steepest.kernels.isa import instruction_set
-from steepest.reference.callback import GOOD, HALTED
+from steepest.reference.callback import GOOD as _GOOD
+from steepest.reference.callback import HALTED as _HALTED
 from steepest.reference.weighted import check_plan, check_sums, check_weights
 
 cnp.import_array()
@@ -34,7 +35,7 @@ cdef extern from "numpy/arrayobject.h":
 
 cdef enum:
     DIMENSIONS = 66         # NumPy has at most 64; one for the parts of complex numbers, one to spare
-    FLAT = 512              # elements in a row from which on rows are made several at a time, not as one long run
+    FLAT = 64              # elements in a row from which on rows are made several at a time, not as one long run
     NARROW = 16             # elements in a row below which weights that vary are repeated for each
     PIECE = 1 << 17         # elements of a piece of work
     TILE = 8192             # columns of a piece, where whole rows do not stay in cache
@@ -43,9 +44,9 @@ cdef enum:
     SOON = 1 << 22          # sums between two looks for signals
     REPEATED = 1024         # elements whose weights are repeated at a time
 
-cdef Py_ssize_t LARGE = 48 * 1024 * 1024        # bytes of a result from which on it is written past the caches
+cdef Py_ssize_t LARGE = 32 * 1024 * 1024        # bytes of a result from which on it is written past the caches
 
-cdef int _good = GOOD, _halted = HALTED
+cdef int GOOD = _GOOD, HALTED = _HALTED
 
 _loops = importlib.import_module(f"steepest.kernels.weighted_{instruction_set()}")
 cdef const Loops *loops = <const Loops *>PyCapsule_GetPointer(_loops.table, "steepest weighted loops")
@@ -309,14 +310,14 @@ cdef class Sweep:
             self.group = max(<Py_ssize_t>1, PIECE // (self.points * self.tile))
         self.groups = (self.many + self.group - 1) // self.group
         self.tiles = (self.inner.size + self.tile - 1) // self.tile
-        self.blocks = (self.points + self.block - 1) // self.block
+        self.blocks = max(<Py_ssize_t>1, (self.stop - self.start + self.block - 1) // self.block)
         self.jobs = self.groups * self.tiles * self.blocks
         self.past = self.many * self.points * self.inner.size * self.itemsize >= LARGE
         # rows so short that all of a group are made as one run, over what lies between them, too
         self.whole = (self.along and self.uniform and self.outer == 1 and self.start < self.stop
                       and self.axis.f == self.inner.size and self.axis.out == self.inner.size
                       and self.dims[0].f == self.points * self.inner.size and self.dims[0].out == self.dims[0].f
-                      and self.dims[0].f < 4 * CHUNK)
+                      and self.dims[0].f < SHORT)
         return 0
 
     def work(self, Py_ssize_t i, Py_ssize_t first, Py_ssize_t last):
@@ -335,18 +336,22 @@ cdef class Sweep:
             at = end
             PyErr_CheckSignals()
             if self.shared and self.halts[i]:
-                return _halted
-        return _good
+                return HALTED
+        return GOOD
 
     cdef void run(self, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-        cdef Py_ssize_t k, piece, column, row
+        cdef Py_ssize_t k, piece, column, row, end
         for k in range(first, last):
             piece = k // self.blocks
-            row = k % self.blocks * self.block
+            # blocks are counted from the first row of the interior; those before and after belong to the nearest
+            row = self.start + k % self.blocks * self.block
+            end = row + self.block
             column = piece % self.tiles * self.tile
             piece = piece // self.tiles * self.group
-            self.run_piece(piece, min(piece + self.group, self.many), row, min(row + self.block, self.points),
-                           column, min(self.tile, self.inner.size - column))
+            self.run_piece(piece, min(piece + self.group, self.many), row if row > self.start else 0,
+                           end if end < self.stop else self.points, column, min(self.tile, self.inner.size - column))
+        if self.past:
+            loops.fence()
 
     cdef void run_piece(self, Py_ssize_t first, Py_ssize_t last, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t column,
                         Py_ssize_t count) noexcept nogil:
@@ -407,7 +412,7 @@ cdef class Sweep:
                 loops.run[self.form][self.type](NULL, &stencil, source, target, end - begin, self.axis.f, self.axis.out,
                                                 self.past)
             else:
-                loops.varying[self.type](&stencil, source, target, end - begin, self.axis.f, self.axis.out)
+                loops.varying[self.type](&stencil, source, target, end - begin, self.axis.f, self.axis.out, self.past)
             return
         if self.inner.f == 1 and self.inner.out == 1:
             loops.rows[self.form][self.type](NULL, &stencil, source, target, count, end - begin, self.axis.f,
@@ -447,7 +452,8 @@ cdef class Sweep:
                             (<float *>memory)[(k * few + i) * c + j] = (<const float *>stencil.weights)[
                                 k * stencil.apart + first + i]
             loops.varying[self.type](
-                &own, f + first * c * self.itemsize, out + first * c * self.itemsize, few * c, 1, 1)
+                &own, f + first * c * self.itemsize, out + first * c * self.itemsize, few * c, 1, 1,
+                self.past)
 
     cdef void borders(self, Py_ssize_t f, Py_ssize_t out, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t count,
                       Py_ssize_t f_step, Py_ssize_t out_step) noexcept nogil:
