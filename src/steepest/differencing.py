@@ -138,16 +138,15 @@ class Run(Evaluation):
         """Hand x to the function."""
         self.function.begin(x)
 
-    def make(self, rows, rule, lower, upper, method=None, with_base=False):
+    def make(self, rows, rule, lower, upper, method=None, with_base=False, order=None):
         """Make differences for some rows of this function, or for all."""
         entries = self.entries_of(rows)
         rows = self.rows if rows is None else rows.size
         settings, function = self.settings, self.function
-        order = settings.order
         if method is None:
             method = settings.method
-        elif method != settings.method:
-            order = min(order, 2)
+        if order is None:
+            order = settings.order if method == settings.method else min(settings.order, 2)
         numbers = max(1, function.size, function.count if function.batch and not self.each else 1)
         points = 2 * (order or 1)
         block = None if numbers == 1 else max(1, min(rows, BLOCK // (numbers * points)))
@@ -507,8 +506,8 @@ def in_type_of_x(array, dtype):
         return array.astype(dtype if array.dtype.kind == "c" else np.dtype(dtype.char.lower()))
 
 
-def _callers_level():
-    """How far up from `deliver` the first caller is that is none of us: warnings name that place."""
+def callers_level():
+    """How far up from the caller of this the first caller is that is none of us: warnings name that place."""
     frame, level, own = sys._getframe(1), 1, __name__.partition(".")[0] + "."
     while frame is not None and frame.f_globals.get("__name__", "").startswith(own):
         frame, level = frame.f_back, level + 1
@@ -522,7 +521,7 @@ def deliver(found, run, shape_up, out, full_output):
     if unresolved or full_output:
         message = describe(shape_up(found.status)) + (f"; {found.doubt}" if found.doubt else "")
     if unresolved and not full_output:
-        warnings.warn(message, DifferenceWarning, stacklevel=_callers_level())
+        warnings.warn(message, DifferenceWarning, stacklevel=callers_level())
     value = shape_up(found.value)
     if out is None:
         value = value[()]

@@ -4,6 +4,7 @@ Here so that all entry points refuse the same things with the same words. Tested
 tests/faults/.
 """
 
+import copy
 import math
 import operator
 
@@ -50,6 +51,7 @@ class Settings:
         "choosing",
         "crew",
         "kwargs",
+        "memory",
         "method",
         "n",
         "noise",
@@ -64,13 +66,22 @@ class Settings:
     )
 
     def __init__(self, method, order, n, step, rel_step, x_scale, bounds, args, kwargs, vectorized, workers=None,
-                 crew=None, bar=None, choosing=None, rtol=None, noise=None, sparsity=None):
+                 crew=None, bar=None, choosing=None, rtol=None, noise=None, sparsity=None, memory=None):
         self.method, self.order, self.n = method, order, n
         self.step, self.rel_step, self.x_scale, self.bounds = step, rel_step, x_scale, bounds
         self.args, self.kwargs, self.vectorized = args, kwargs, vectorized
         self.workers, self.crew, self.bar = workers, crew, bar
         self.choosing, self.rtol, self.noise, self.sparsity = choosing, rtol, noise, sparsity
+        self.memory = memory
         self.by_default = step is None and rel_step is None and x_scale is None
+
+    def but(self, **changes):
+        """The same options with some of them changed."""
+        other = copy.copy(self)
+        for name, value in changes.items():
+            setattr(other, name, value)
+        other.by_default = other.step is None and other.rel_step is None and other.x_scale is None
+        return other
 
 
 def later(name):

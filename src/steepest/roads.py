@@ -13,20 +13,26 @@ __all__ = ["line_run_for", "run_for"]
 def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
     """The run for these options: as `Run`."""
     _refuse_later(settings)
+    if settings.noise is not None:
+        from .noisy import NoisyRun
+
+        return NoisyRun(f, settings, shape, dtype, vector, each, made)
     return Run(f, settings, shape, dtype, vector, each, made)
 
 
 def line_run_for(f, settings, v):
     """The run along one direction: as `LineRun`."""
     _refuse_later(settings)
+    if settings.noise is not None:
+        from .noisy import NoisyLineRun
+
+        return NoisyLineRun(f, settings, v)
     return LineRun(f, settings, v)
 
 
 def _refuse_later(settings):
     if settings.choosing is not None:
         raise later(f"method={settings.choosing!r}")
-    if settings.noise is not None:
-        raise later("noise")
     if settings.sparsity is not None:
         raise later("sparsity")
     if isinstance(settings.x_scale, str):

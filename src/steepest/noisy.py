@@ -1,0 +1,257 @@
+"""Derivatives of a noisy f: runs whose steps balance truncation against the noise, which is given or estimated.
+
+Here because a step made for rounding drowns in larger noise. The search itself is in step_search.py, the estimate of
+the noise in ecnoise.py. Tested in tests/test_noisy.py.
+"""
+
+import numpy as np
+
+from .differencing import Found, LineRun
+from .ecnoise import levels_at
+from .error_bars import UNRESOLVED_SHARE
+from .errors import Status
+from .probing import Look, Probing
+from .reference.callback import working_type
+from .reference.difference import BACKWARD, CENTRAL, FORWARD, RESOLUTION
+from .step_search import BALANCED, CAPPED, FAILED, PENDING, PLAIN, Search, order_for, scheme_of
+
+NO_LEVEL = "no noise level was found: the precision of f was taken for it"
+# Moré and Wild [2012, TOMS 38, 19]: a second difference must be so many times the noise, f change by so little of it,
+SEEN = 100.0
+CHANGE = 0.1
+# and the step of a forward difference is this times sqrt(noise / curvature).
+FORWARD_STEP = 8.0**0.25
+
+
+class NoisyRun(Probing):
+    """A run that knows the noise of f; `noise` in its settings is a level or "auto".
+
+    Every component has a step of its own; an evaluation serves all results of f. Where the caller gives the steps, the
+    noise makes the error bars wider and no more.
+    """
+
+    def solve(self, x, f0=None, full=False, swept=None):
+        """Difference at x, with every fallback."""
+        if not self.each and f0 is None and self.rows:
+            f0 = self.at_base(x)
+        given = self.settings.step is not None or self.settings.rel_step is not None
+        if not self.rows or (given and not full):
+            return super().solve(x, f0, full)
+        name = type(self).__name__, self.settings.method
+        kept = None if self.settings.memory is None else self.settings.memory.recall(name)
+        if kept is None:
+            level, doubt = self._level(x, f0)
+        else:
+            level, doubt, components = kept
+        if given:
+            found = self._with_given_steps(x, f0, level)
+        elif kept is None:
+            found, components = self._search(x, f0, level)
+        else:
+            found = self._with_known_steps(x, f0, level, components, full)
+            if found is None:
+                self.settings.memory.forget(name)
+                return self.solve(x, f0, full)
+        found.doubt = "; ".join(filter(None, (doubt, found.doubt)))
+        if self.settings.memory is not None and kept is None:
+            self.settings.memory.keep(name, (level, doubt, None if given else components))
+        if not self.each:
+            found.base = np.atleast_1d(f0).reshape(-1) if self.vector else np.atleast_1d(f0).reshape(-1)[0]
+        return found
+
+    # the noise
+
+    def _level(self, x, f0):
+        """The level of each component, (rows, m), at least the precision of f(x); and what is to be said of it."""
+        real = working_type(self.dtype)
+        count = 1 if self.each else np.size(f0)
+        floor = np.zeros((1, count), real) if self.each else self.precision * abs(np.reshape(f0, (1, -1)))
+        floor = np.where(np.isfinite(floor), floor, 0).astype(real)
+        doubt = ""
+        if self.settings.noise != "auto":
+            level = np.full((1, count), self.settings.noise, real)
+        else:
+            found = levels_at(self, x, f0)
+            if found is None or found.level.size == 0:
+                level, doubt = floor, NO_LEVEL
+            else:
+                resolved = found.status == Status.RESOLVED
+                level = np.where(resolved, found.level, floor).astype(real)
+                doubt = f"noise level {np.median(level):.3g}" if resolved.all() else NO_LEVEL
+        return np.broadcast_to(np.maximum(level, floor), (self.rows, count)), doubt
+
+    # the steps
+
+    def _search(self, x, f0, level):
+        """``(found, components)``: the derivative, and the signed step and kind of difference of each component."""
+        found = self._empty(level.shape)
+        rows = self._movable(x, found)
+        settings = self.settings
+        kinds = np.full(level.shape, settings.method)
+        base = np.ones(level.shape[1], bool) if self.each else np.isfinite(np.reshape(f0, -1))
+        if rows.size and base.any():
+            search = Search(self, x, f0, rows, settings.method, level[rows])
+            search.outcome[:, ~base] = FAILED
+            if settings.method != CENTRAL and settings.order == settings.n == 1:
+                _by_curvature(search)
+            self._take(found, kinds, rows, search.run_to_end(), settings.method)
+            for method in (FORWARD, BACKWARD) if settings.method == CENTRAL else ():
+                again = rows[self._wanting(search, found.status[rows])[:, base].any(axis=1)]
+                if again.size:
+                    other = Search(self, x, f0, again, method, level[again])
+                    other.outcome[:, ~base] = FAILED
+                    self._take(found, kinds, again, other.run_to_end(), method)
+        bad = ~np.isfinite(found.value)
+        found.value[bad], found.error[bad], found.status[bad] = np.nan, np.inf, Status.NONFINITE
+        found.one_sided = (kinds != CENTRAL).any(axis=1)
+        return found, (found.step, kinds)
+
+    def _empty(self, shape):
+        real = working_type(self.dtype)
+        found = Found(np.full(shape, np.nan, real if self.dtype.kind != "c" else np.result_type(real, "F")), None)
+        found.step, found.status = np.zeros(shape, real), np.full(shape, Status.NONFINITE, np.int8)
+        found.one_sided, found.mended = np.zeros(shape[0], bool), np.zeros(shape[0], bool)
+        return found
+
+    def _movable(self, x, found):
+        """The rows that their bounds do not fix; the others are settled."""
+        lower, upper = self.bounds
+        fixed = np.zeros(self.rows, bool) if lower is None else lower == upper
+        found.value[fixed], found.error[fixed], found.status[fixed] = 0, 0, Status.FIXED
+        return np.flatnonzero(~fixed)
+
+    def _wanting(self, search, status):
+        """Components whose central difference had no room, or met values that are not finite."""
+        edged = np.isfinite(search.high) | (self.bounds[0] is not None)
+        return (search.outcome == FAILED) | ((search.outcome == CAPPED) & edged & (status >= Status.UNRESOLVED))
+
+    def _take(self, found, kinds, rows, search, method):
+        """Put what a search has found in its place, where it is better than what is there."""
+        finite = np.isfinite(search.value) & (search.error < found.error[rows])
+        good = (search.outcome == BALANCED) | (search.outcome == PLAIN)
+        with np.errstate(all="ignore"):
+            small = search.error <= UNRESOLVED_SHARE * abs(search.value)
+        good |= (search.outcome == CAPPED) & (small | search.steep | ~search.rose)
+        good &= ~search.kinked
+        asked = np.repeat((search.side == self.settings.method)[:, None], good.shape[1], axis=1)
+        status = np.where(good, np.where(asked, Status.RESOLVED, Status.ONE_SIDED), Status.UNRESOLVED)
+        sides = np.repeat(search.side[:, None], good.shape[1], axis=1)
+        for kept, new in ((found.value, search.value), (found.error, search.error), (found.step, search.step),
+                          (found.status, status), (kinds, sides)):
+            kept[rows] = np.where(finite, new, kept[rows])
+
+    def _with_known_steps(self, x, f0, level, components, full):
+        """The derivative with the steps of an earlier call; None where they do not serve any more."""
+        steps, kinds = components
+        found = self._empty(level.shape)
+        self._movable(x, found)
+        free = (steps != 0) & (found.status != Status.FIXED)
+        if not (free | (found.status == Status.FIXED)).all() or (abs(steps) < self.shortest(x)[:, None]).any():
+            return None
+        for method in (CENTRAL, FORWARD, BACKWARD):
+            where = free & (kinds == method)
+            if not where.any():
+                continue
+            scheme = scheme_of(method, order_for(method, self.settings), self.settings.n)
+            row, column = np.nonzero(where)
+            tasks, task = np.unique(np.stack([row, abs(steps[row, column])]), axis=1, return_inverse=True)
+            rows, h = tasks[0].astype(np.intp), tasks[1].astype(steps.dtype)
+            task = task.reshape(-1)
+            value = self._serve(rows, h, method, x, f0)
+            if value is None or not np.isfinite(value[task, column]).all():
+                return None
+            noise = scheme.total * level[row, column] / h[task] ** self.settings.n
+            error = noise
+            if full:
+                wider = self._serve(rows, h / scheme.ratio, method, x, f0)[task, column]
+                gap = abs(wider - value[task, column]) * (scheme.gain + 1) / scheme.gain
+                error = noise + gap
+            found.value[row, column], found.error[row, column] = value[task, column], error
+            found.step[row, column] = steps[row, column]
+            found.status[row, column] = Status.RESOLVED if method == self.settings.method else Status.ONE_SIDED
+        found.one_sided = (kinds != CENTRAL).any(axis=1)
+        return found
+
+    def _serve(self, rows, h, method, x, f0):
+        """Differences with known steps; None where there is no room for them any more."""
+        differences, value = self.probe(rows, h, method, order_for(method, self.settings), x, f0)
+        same = np.sign(differences.step) == (-1 if method == BACKWARD else 1)
+        return value if (same & (abs(abs(differences.step) - h) <= 1e-9 * h)).all() else None
+
+    def _with_given_steps(self, x, f0, level):
+        """The derivative with the caller's steps, and bars that know of the noise."""
+        settings = self.settings
+        self.settings = settings.but(noise=float(level.max(initial=0.0)))
+        try:
+            return super().solve(x, f0, True)
+        finally:
+            self.settings = settings
+
+
+class NoisyLineRun(LineRun, NoisyRun):
+    """`NoisyRun` along one direction."""
+
+    def shortest(self, x):
+        """The least step in t that still moves every entry by many of its units."""
+        moved = self.v.reshape(-1) != 0
+        with np.errstate(all="ignore"):
+            least = (abs(x.reshape(-1)[moved]) / abs(self.v.reshape(-1)[moved])).min()
+        return np.full(1, RESOLUTION * np.finfo(self.dtype).eps * least)
+
+
+class _Second(Look):
+    """The second difference |f(x + h) - 2 f(x) + f(x - h)| of central rows, and whether f changes little."""
+
+    def part(self, values, base, points):
+        """``(second, calm)``, each (rows, m)."""
+        up, down = values[:, 0], values[:, 1]
+        largest = np.maximum(np.maximum(abs(up), abs(down)), abs(base))
+        calm = np.maximum(abs(up - base), abs(down - base)) <= CHANGE * largest
+        return abs((up - base) + (down - base)), calm & (points == 2)[:, None]
+
+
+def _by_curvature(search):
+    """Steps of first-order differences from the second derivative, where two evaluations show it well enough.
+
+    The heuristic of Moré and Wild [2012, "Estimating derivatives of noisy simulations", TOMS 38, 19]: at most two
+    second differences, accepted when they stand out of the noise while f changes little. What is not accepted is left
+    to the bisection.
+    """
+    run, rows, level = search.run, search.rows, search.level
+    size = np.where(np.isfinite(search.base) & (search.base != 0), abs(search.base), 1.0)
+    with np.errstate(all="ignore"):
+        h = search.size * np.minimum((level / size).min(axis=1, initial=1.0) ** 0.25, CHANGE)
+    curvature = np.full(level.shape, np.nan, level.dtype)
+    for _ in range(2):
+        some = np.flatnonzero((np.isnan(curvature) & (search.outcome == PENDING)).any(axis=1) & (h > 0))
+        if not some.size:
+            break
+        look = _Second(run.function, None if run.each else search.base[some])
+        run.probe(rows[some], h[some], CENTRAL, 2, search.x, search.f0, look, with_base=run.each)
+        second, calm = look.all()
+        with np.errstate(all="ignore"):
+            mu = second / h[some, None] ** 2
+            good = calm & (second >= SEEN * level[some])
+            curvature[some] = np.where(np.isnan(curvature[some]) & good, mu, curvature[some])
+            h[some] = np.minimum((level[some] / mu).min(axis=1) ** 0.25, search.size[some])
+    _take_curvature(search, curvature)
+
+
+def _take_curvature(search, curvature):
+    """Difference with the steps that balance a known curvature against the noise."""
+    with np.errstate(all="ignore"):
+        steps = FORWARD_STEP * np.sqrt(search.level / curvature)
+        exponent = np.log(steps / search.first[:, None]) / np.log(search.scheme.ratio)
+        fits = (exponent >= search.bottom[:, None]) & (exponent <= search.top[:, None]) & (search.outcome == PENDING)
+    places = np.argwhere(fits & np.isfinite(steps))
+    keys = [(int(i), float(exponent[i, j])) for i, j in places]
+    search.measure(keys)
+    for (i, j), key in zip(places, keys, strict=True):
+        seen, h = search.recall([key]), steps[i, j]
+        if not np.isfinite(seen.value[0, j]):
+            continue
+        level = max(search.level[i, j], search.run.precision * max(seen.largest[0, j], abs(search.base[i, j])))
+        search.value[i, j] = seen.value[0, j]
+        search.error[i, j] = curvature[i, j] * h / 2 + search.scheme.total * level / h
+        search.step[i, j] = -h if search.side[i] == BACKWARD else h
+        search.outcome[i, j] = BALANCED
