@@ -478,7 +478,7 @@ class LineRun(Run):
 
     def entries_of(self, rows):
         """Every row is the line."""
-        return np.full(1, LINE, np.intp)
+        return np.full(1 if rows is None else rows.size, LINE, np.intp)
 
     def central_check(self, x, found):
         """A central difference of the real f in the same direction."""

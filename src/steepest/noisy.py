@@ -16,6 +16,9 @@ from .reference.difference import BACKWARD, CENTRAL, FORWARD, RESOLUTION
 from .step_search import BALANCED, CAPPED, FAILED, PENDING, PLAIN, Search, order_for, scheme_of
 
 NO_LEVEL = "no noise level was found: the precision of f was taken for it"
+# The true value lies within so many bars.
+COVERED = 10.0
+FLAT = "f does not rise above its noise"
 # Moré and Wild [2012, TOMS 38, 19]: a second difference must be so many times the noise, f change by so little of it,
 SEEN = 100.0
 CHANGE = 0.1
@@ -85,6 +88,7 @@ class NoisyRun(Probing):
     def _search(self, x, f0, level):
         """``(found, components)``: the derivative, and the signed step and kind of difference of each component."""
         found = self._empty(level.shape)
+        self.flat = np.zeros(level.shape, bool)     # not known to differ from zero
         rows = self._movable(x, found)
         settings = self.settings
         kinds = np.full(level.shape, settings.method)
@@ -96,11 +100,12 @@ class NoisyRun(Probing):
                 _by_curvature(search)
             self._take(found, kinds, rows, search.run_to_end(), settings.method)
             for method in (FORWARD, BACKWARD) if settings.method == CENTRAL else ():
-                again = rows[self._wanting(search, found.status[rows])[:, base].any(axis=1)]
+                again = rows[self._wanting(search, found.status[rows])[:, base].any(axis=1)]    # fewer for the second side
                 if again.size:
                     other = Search(self, x, f0, again, method, level[again])
                     other.outcome[:, ~base] = FAILED
                     self._take(found, kinds, again, other.run_to_end(), method)
+        self._settle_small(found, self.sizes(x)[:, None])
         bad = ~np.isfinite(found.value)
         found.value[bad], found.error[bad], found.status[bad] = np.nan, np.inf, Status.NONFINITE
         found.one_sided = (kinds != CENTRAL).any(axis=1)
@@ -123,7 +128,7 @@ class NoisyRun(Probing):
     def _wanting(self, search, status):
         """Components whose central difference had no room, or met values that are not finite."""
         edged = np.isfinite(search.high) | (self.bounds[0] is not None)
-        return (search.outcome == FAILED) | ((search.outcome == CAPPED) & edged & (status >= Status.UNRESOLVED))
+        return (status >= Status.UNRESOLVED) & ((search.outcome == FAILED) | ((search.outcome == CAPPED) & edged))
 
     def _take(self, found, kinds, rows, search, method):
         """Put what a search has found in its place, where it is better than what is there."""
@@ -136,9 +141,21 @@ class NoisyRun(Probing):
         asked = np.repeat((search.side == self.settings.method)[:, None], good.shape[1], axis=1)
         status = np.where(good, np.where(asked, Status.RESOLVED, Status.ONE_SIDED), Status.UNRESOLVED)
         sides = np.repeat(search.side[:, None], good.shape[1], axis=1)
-        for kept, new in ((found.value, search.value), (found.error, search.error), (found.step, search.step),
+        flat = (search.outcome == CAPPED) & ~search.kinked & ~(abs(search.value) > COVERED * search.error)
+        for kept, new in ((self.flat, flat), (found.value, search.value), (found.error, search.error), (found.step, search.step),
                           (found.status, status), (kinds, sides)):
             kept[rows] = np.where(finite, new, kept[rows])
+
+    def _settle_small(self, found, size):
+        """What does not rise above the noise is resolved when its bar is small beside the rest of the gradient."""
+        flat = (found.status == Status.UNRESOLVED) & self.flat
+        if self.each or not flat.any():
+            return
+        with np.errstate(all="ignore"):
+            share = found.error * size <= UNRESOLVED_SHARE * np.nanmax(abs(found.value) * size, axis=0, initial=0.0)
+        found.status[flat & share] = Status.RESOLVED
+        if (flat & ~share).any():
+            found.doubt = FLAT
 
     def _with_known_steps(self, x, f0, level, components, full):
         """The derivative with the steps of an earlier call; None where they do not serve any more."""

@@ -29,6 +29,10 @@ ENOUGH = 1e-7
 VISIBLE = 1000.0
 # this is the least rise at which a step that cannot grow any more still counts as resolved.
 MARGIN = 100.0
+# Noise of so many times the rounding of the values is nothing else.
+ROUNDING = 10.0
+# A central difference that meets values that are not finite is given up when its step has shrunk by this power of a.
+SHRUNK = 15
 # The points lie within so many typical sizes of x.
 FAR = 1e6
 # A bracket this narrow, as an exponent of a, is not divided.
@@ -221,7 +225,8 @@ class Search:
         first, second = (self.recall([(i, e + more) for i, e in keys]) for more in (0, 1))
         h = (self.first[active] * scheme.ratio**exponent)[:, None]
         with np.errstate(all="ignore"):
-            level = self._noise(active, first, second)
+            rounding = self._rounding(active, first, second)
+            level = np.maximum(np.maximum(self.level[active], rounding), np.finfo(self.level.dtype).tiny)
             noise = scheme.total * level / h**scheme.n
             gap = abs(second.value - first.value)
             r = gap * h**scheme.n / (scheme.norm * level)
@@ -229,14 +234,13 @@ class Search:
             kink = self._kink(active, first, second, h, level)
             errors = (np.maximum(truncation + noise, kink),
                       np.maximum(truncation * (scheme.gain + 1) + noise / scheme.ratio**scheme.n, kink))
-        self._decide(active, exponent[:, None], Trial(first, second, h, level, noise, r, errors, kink > 0))
+        self._decide(active, exponent[:, None], Trial(first, second, h, level, rounding, noise, r, errors, kink > 0))
 
-    def _noise(self, active, *seen):
-        """The level of the noise, or the rounding of the values where that is more."""
+    def _rounding(self, active, *seen):
+        """What rounding can do to the values."""
         largest = functools.reduce(np.maximum, (part.largest for part in seen))
         largest = np.fmax(largest, abs(self.base[active]))
-        rounding = self.run.precision * np.where(np.isfinite(largest), largest, 0)
-        return np.maximum(np.maximum(self.level[active], rounding), np.finfo(self.level.dtype).tiny)
+        return self.run.precision * np.where(np.isfinite(largest), largest, 0)
 
     def _kink(self, active, first, second, h, level):
         """Half the change of slope at x where a second difference does not shrink with the step, as it does at kinks."""
@@ -248,7 +252,7 @@ class Search:
 
     def _decide(self, active, e, trial):
         """What becomes of the components of some rows after a trial with these exponents."""
-        scheme, (first, second, h, level, noise, r, errors, kinked) = self.scheme, trial
+        scheme, (first, second, h, level, rounding, noise, r, errors, kinked) = self.scheme, trial
         low, high, outcome, want = (array[active] for array in (self.low, self.high, self.outcome, self.want))
         inside = (outcome == PENDING) & (e > low) & (e < high)
         with np.errstate(all="ignore"):
@@ -259,10 +263,13 @@ class Search:
             zero = abs(second.value) * (h * scheme.ratio) ** scheme.n <= 2 * scheme.total * level
             plain = noise / scheme.ratio**scheme.n <= ENOUGH * abs(second.value)
             plain = short & (plain | (zero & (second.rise >= VISIBLE * level)))
+            best = np.minimum(*errors)
+            worse = short & (rounding > self.level[active]) & ~(best < self.error[active])  # f has grown too much
+            silent = short & (second.rise == 0) & (e > 0) & (self.level[active] <= ROUNDING * rounding)
         long = inside & ~balanced & ~short & ~confirmed
         far = short & (errors[1] < errors[0])
-        self._keep(active, balanced | (short & ~far), first, errors[0], h, kinked)
-        self._keep(active, far, second, errors[1], h * scheme.ratio, kinked)
+        self._keep(active, balanced | (short & ~far & ~worse), first, errors[0], h, kinked)
+        self._keep(active, far & ~worse, second, errors[1], h * scheme.ratio, kinked)
         self._keep(active, long & finite & ~(errors[0] >= self.error[active]), first, errors[0], h, kinked)
         self.rose[active] |= (first.rise > 0) | (second.rise > 0)
         self.steep[active] = np.where(short, second.rise >= MARGIN * level, self.steep[active])
@@ -273,6 +280,7 @@ class Search:
         self.doubted[active] = np.where(balanced & ~sure, e, np.where(inside, np.nan, self.doubted[active]))
         low, want = np.where(balanced & ~sure, np.maximum(low, np.nextafter(e, -np.inf)), low), np.where(balanced, e + 1, want)
         outcome = np.where(sure | confirmed, BALANCED, np.where(plain, PLAIN, outcome))
+        outcome[(worse | silent) & (outcome == PENDING)] = CAPPED
         self._go_on(active, e, trial, short, long, finite, low, high, outcome, want)
         for kept, new in ((self.low, low), (self.high, high), (self.outcome, outcome), (self.want, want)):
             kept[active] = new
@@ -292,6 +300,7 @@ class Search:
         want[moved] = next_one[moved]
         ended = moved & (outcome == PENDING)
         ended &= (closed & (high - low < NARROW)) | (~closed & short & (e >= top)) | (~closed & long & (e <= bottom))
+        ended |= (lost & scheme.central & (e <= -SHRUNK)) & (outcome == PENDING) & ~np.isfinite(low)
         outcome[ended & np.isfinite(low)] = CAPPED
         outcome[ended & ~np.isfinite(low)] = FAILED
         self.leap[active] = np.where(lost.any(axis=1), np.minimum(2 * self.leap[active], 64), 1)
@@ -350,6 +359,7 @@ class Trial(NamedTuple):
     second: Measured
     h: np.ndarray
     level: np.ndarray
+    rounding: np.ndarray
     noise: np.ndarray
     r: np.ndarray
     errors: tuple
