@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
-from .differencing import Found, LineRun
+from .differencing import Found
 from .errors import Status
 from .options import as_like, check_bounds
-from .probing import Look, Probing
+from .probing import Look, Probing, ProbingLine
 from .reference.difference import CENTRAL
 
 # Constants of Moré and Wild: estimates of three successive orders agree within this factor,
@@ -111,7 +111,7 @@ class Samples(Probing):
         return levels
 
 
-class LineSamples(LineRun, Samples):
+class LineSamples(ProbingLine, Samples):
     """`Samples` on one line: its one row is the line."""
 
 

@@ -21,10 +21,12 @@ class Memory:
     ----------
     every : int
         At least 1.
+    only : str, optional
+        The one name under which anything is kept; all by default.
     """
 
-    def __init__(self, every):
-        self.every = every
+    def __init__(self, every, only=None):
+        self.every, self.only = every, only
         self._kept: dict = {}
 
     def recall(self, name):
@@ -37,7 +39,8 @@ class Memory:
 
     def keep(self, name, what):
         """Remember something from this call on."""
-        self._kept[name] = what, itertools.count(1)
+        if self.only is None or name == self.only:
+            self._kept[name] = what, itertools.count(1)
 
     def forget(self, name):
         """It no longer holds."""

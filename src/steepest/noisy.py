@@ -6,13 +6,13 @@ the noise in ecnoise.py. Tested in tests/test_noisy.py.
 
 import numpy as np
 
-from .differencing import Found, LineRun
+from .differencing import Found
 from .ecnoise import levels_at
 from .error_bars import UNRESOLVED_SHARE
 from .errors import Status
-from .probing import Look, Probing
+from .probing import Look, Probing, ProbingLine
 from .reference.callback import working_type
-from .reference.difference import BACKWARD, CENTRAL, FORWARD, RESOLUTION
+from .reference.difference import BACKWARD, CENTRAL, FORWARD
 from .step_search import BALANCED, CAPPED, FAILED, PENDING, PLAIN, Search, order_for, scheme_of
 
 NO_LEVEL = "no noise level was found: the precision of f was taken for it"
@@ -40,24 +40,19 @@ class NoisyRun(Probing):
         given = self.settings.step is not None or self.settings.rel_step is not None
         if not self.rows or (given and not full):
             return super().solve(x, f0, full)
-        name = type(self).__name__, self.settings.method
-        kept = None if self.settings.memory is None else self.settings.memory.recall(name)
-        if kept is None:
-            level, doubt = self._level(x, f0)
-        else:
-            level, doubt, components = kept
+        level, doubt = self.remembered("noise", lambda: self._level(x, f0))
+        name = "steps", self.settings.method
         if given:
             found = self._with_given_steps(x, f0, level)
-        elif kept is None:
-            found, components = self._search(x, f0, level)
         else:
-            found = self._with_known_steps(x, f0, level, components, full)
+            memory = self.settings.memory
+            steps = None if memory is None else memory.recall(name)
+            found = None if steps is None else self._with_known_steps(x, f0, level, steps, full)
             if found is None:
-                self.settings.memory.forget(name)
-                return self.solve(x, f0, full)
+                found, steps = self._search(x, f0, level)
+                if memory is not None:
+                    memory.keep(name, steps)
         found.doubt = "; ".join(filter(None, (doubt, found.doubt)))
-        if self.settings.memory is not None and kept is None:
-            self.settings.memory.keep(name, (level, doubt, None if given else components))
         if not self.each:
             found.base = np.atleast_1d(f0).reshape(-1) if self.vector else np.atleast_1d(f0).reshape(-1)[0]
         return found
@@ -205,15 +200,8 @@ class NoisyRun(Probing):
             self.settings = settings
 
 
-class NoisyLineRun(LineRun, NoisyRun):
+class NoisyLineRun(ProbingLine, NoisyRun):
     """`NoisyRun` along one direction."""
-
-    def shortest(self, x):
-        """The least step in t that still moves every entry by many of its units."""
-        moved = self.v.reshape(-1) != 0
-        with np.errstate(all="ignore"):
-            least = (abs(x.reshape(-1)[moved]) / abs(self.v.reshape(-1)[moved])).min()
-        return np.full(1, RESOLUTION * np.finfo(self.dtype).eps * least)
 
 
 class _Second(Look):

@@ -110,6 +110,10 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
     n = as_integer(n, "n")
     if not 1 <= n <= 4:
         raise ValueError(f"n must be from 1 to 4, not {n}")
+    if n > 1 and choosing == "switch":
+        raise ValueError(f"n must be 1 for method={method!r}, not {n}")
+    if noise is not None and code == COMPLEX:
+        raise ValueError(f"noise cannot be given with method={method!r}: a complex step subtracts nothing, and is 1e-20")
     if n > 1 and code == COMPLEX:
         raise ValueError(f"n must be 1 for method={method!r}, not {n}: the complex step gives first derivatives")
     if step is not None and rel_step is not None:

@@ -6,7 +6,7 @@ run. Tested in tests/test_noise.py and tests/test_scales.py.
 
 import numpy as np
 
-from .differencing import Run
+from .differencing import LineRun, Run
 from .reference.callback import working_type
 from .reference.difference import RESOLUTION
 
@@ -30,6 +30,16 @@ class Probing(Run):
         super().choose_steps()
         self.function.eps = np.inf
 
+    def remembered(self, name, find):
+        """What an earlier call has found out, where that is remembered; what `find` does otherwise."""
+        memory = self.settings.memory
+        known = None if memory is None else memory.recall(name)
+        if known is None:
+            known = find()
+            if memory is not None:
+                memory.keep(name, known)
+        return known
+
     def sizes(self, x):
         """The typical size of what each row moves: its default step over the factor for size 1."""
         floor, relative, fallback = (self.factor,) * 3 if self.rule is None else self.rule
@@ -52,6 +62,17 @@ class Probing(Run):
         _, value = self.sweep(differences, x, rows, f0, look)
         self.precision = max(self.precision, self.function.coarsest)
         return differences, value
+
+
+class ProbingLine(LineRun, Probing):
+    """`Probing` along one direction."""
+
+    def shortest(self, x):
+        """The least step in t that still moves every entry by many of its units."""
+        moved = self.v.reshape(-1) != 0
+        with np.errstate(all="ignore"):
+            least = (abs(x.reshape(-1)[moved]) / abs(self.v.reshape(-1)[moved])).min()
+        return np.full(1, RESOLUTION * np.finfo(self.dtype).eps * least)
 
 
 class Look:

@@ -6,6 +6,7 @@ before it is asked for. Tested in tests/test_differentiate.py.
 
 from .differencing import LineRun, Run
 from .options import later
+from .reference.difference import COMPLEX
 
 __all__ = ["line_run_for", "run_for"]
 
@@ -13,16 +14,37 @@ __all__ = ["line_run_for", "run_for"]
 def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
     """The run for these options: as `Run`."""
     _refuse_later(settings)
+    where = shape, dtype, vector, each
+    if settings.choosing == "switch":
+        from .switching import SwitchRun
+
+        return SwitchRun(f, settings, *where, lambda other: run_for(f, other, *where))
+    if isinstance(settings.x_scale, str):
+        settings, scaled = _without_scale(settings)
+        if scaled:
+            from .scales import ScaledRun
+
+            return ScaledRun(f, settings, *where)
     if settings.noise is not None:
         from .noisy import NoisyRun
 
-        return NoisyRun(f, settings, shape, dtype, vector, each, made)
-    return Run(f, settings, shape, dtype, vector, each, made)
+        return NoisyRun(f, settings, *where)
+    return Run(f, settings, *where, made)
 
 
 def line_run_for(f, settings, v):
     """The run along one direction: as `LineRun`."""
     _refuse_later(settings)
+    if settings.choosing == "switch":
+        from .switching import SwitchLineRun
+
+        return SwitchLineRun(f, settings, v, lambda other: line_run_for(f, other, v))
+    if isinstance(settings.x_scale, str):
+        settings, scaled = _without_scale(settings)
+        if scaled:
+            from .scales import ScaledLineRun
+
+            return ScaledLineRun(f, settings, v)
     if settings.noise is not None:
         from .noisy import NoisyLineRun
 
@@ -30,10 +52,17 @@ def line_run_for(f, settings, v):
     return LineRun(f, settings, v)
 
 
+def _without_scale(settings):
+    """The options without an automatic scale, and whether one has to be found.
+
+    The caller's steps and the complex step need none, and the search for the steps of a noisy f finds its own.
+    """
+    needed = settings.step is None and settings.noise is None and settings.method != COMPLEX
+    return settings.but(x_scale=None), needed
+
+
 def _refuse_later(settings):
-    if settings.choosing is not None:
-        raise later(f"method={settings.choosing!r}")
+    if settings.choosing == "adaptive":
+        raise later("method='adaptive'")
     if settings.sparsity is not None:
         raise later("sparsity")
-    if isinstance(settings.x_scale, str):
-        raise later("x_scale='auto'")
