@@ -20,6 +20,7 @@ from .errors import (
     FunctionError,
     Status,
 )
+from .noise import noise_level
 from .prepared import Gradient, Jacobian
 from .results import Derivative
 from .threads import set_num_threads
@@ -42,6 +43,7 @@ __all__ = [
     "gradient_descent",
     "jacobian",
     "jvp",
+    "noise_level",
     "optim",
     "schedules",
     "set_num_threads",

@@ -95,7 +95,7 @@ class NoisyRun(Probing):
                 _by_curvature(search)
             self._take(found, kinds, rows, search.run_to_end(), settings.method)
             for method in (FORWARD, BACKWARD) if settings.method == CENTRAL else ():
-                again = rows[self._wanting(search, found.status[rows])[:, base].any(axis=1)]    # fewer for the second side
+                again = rows[self._wanting(search, found.status[rows])[:, base].any(axis=1)]
                 if again.size:
                     other = Search(self, x, f0, again, method, level[again])
                     other.outcome[:, ~base] = FAILED
@@ -137,8 +137,8 @@ class NoisyRun(Probing):
         status = np.where(good, np.where(asked, Status.RESOLVED, Status.ONE_SIDED), Status.UNRESOLVED)
         sides = np.repeat(search.side[:, None], good.shape[1], axis=1)
         flat = (search.outcome == CAPPED) & ~search.kinked & ~(abs(search.value) > COVERED * search.error)
-        for kept, new in ((self.flat, flat), (found.value, search.value), (found.error, search.error), (found.step, search.step),
-                          (found.status, status), (kinds, sides)):
+        for kept, new in ((found.value, search.value), (found.error, search.error), (found.step, search.step),
+                          (found.status, status), (kinds, sides), (self.flat, flat)):
             kept[rows] = np.where(finite, new, kept[rows])
 
     def _settle_small(self, found, size):

@@ -28,11 +28,8 @@ ORDERS = {CENTRAL: (2, 4, 6, 8), FORWARD: (1, 2, 3, 4), BACKWARD: (1, 2, 3, 4), 
 # Methods that choose their steps while they differentiate, and what the differences are meanwhile.
 CHOOSING = {"adaptive": CENTRAL, "switch": FORWARD}
 LATER = {
-    "noise": "noise-aware steps",
     "sparsity": "sparse Jacobians",
     "method='adaptive'": "the adaptive method",
-    "method='switch'": "the switch from forward to central differences",
-    "x_scale='auto'": "automatic scales",
 }
 
 
@@ -113,7 +110,7 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
     if n > 1 and choosing == "switch":
         raise ValueError(f"n must be 1 for method={method!r}, not {n}")
     if noise is not None and code == COMPLEX:
-        raise ValueError(f"noise cannot be given with method={method!r}: a complex step subtracts nothing, and is 1e-20")
+        raise ValueError(f"noise cannot be given with method={method!r}, whose step is too short to rise above any")
     if n > 1 and code == COMPLEX:
         raise ValueError(f"n must be 1 for method={method!r}, not {n}: the complex step gives first derivatives")
     if step is not None and rel_step is not None:

@@ -35,7 +35,7 @@ class _Change(Look):
     """How much f has changed, and by which share of itself: NaN where it is not finite."""
 
     def part(self, values, base, points):
-        """``(largest, least, change, still)``, (rows,) each: shares, the least of those that changed; how many did not."""
+        """``(largest, least, change, still)``, (rows,) each: shares, the least of what changed; how many did not."""
         change, size = abs(values[:, 0] - base), np.maximum(abs(values[:, 0]), abs(base))
         share = np.where(change > 0, change / size, np.where(np.isfinite(change), 0, np.nan))
         least = np.where(share > 0, share, np.inf).min(axis=1, initial=np.inf)

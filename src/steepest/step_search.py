@@ -243,7 +243,7 @@ class Search:
         return self.run.precision * np.where(np.isfinite(largest), largest, 0)
 
     def _kink(self, active, first, second, h, level):
-        """Half the change of slope at x where a second difference does not shrink with the step, as it does at kinks."""
+        """Half the change of slope at x, where a second difference does not shrink with the step: at a kink."""
         if not (self.scheme.central and self.scheme.n == 1):
             return np.zeros_like(level)
         twice = 2 * self.base[active]
@@ -278,7 +278,8 @@ class Search:
         # noise alone may bring about any ratio: it is believed when a longer step makes it larger
         sure = balanced & ((high <= e + 1) | (e + 1 > self.top[active][:, None]))
         self.doubted[active] = np.where(balanced & ~sure, e, np.where(inside, np.nan, self.doubted[active]))
-        low, want = np.where(balanced & ~sure, np.maximum(low, np.nextafter(e, -np.inf)), low), np.where(balanced, e + 1, want)
+        low = np.where(balanced & ~sure, np.maximum(low, np.nextafter(e, -np.inf)), low)
+        want = np.where(balanced, e + 1, want)
         outcome = np.where(sure | confirmed, BALANCED, np.where(plain, PLAIN, outcome))
         outcome[(worse | silent) & (outcome == PENDING)] = CAPPED
         self._go_on(active, e, trial, short, long, finite, low, high, outcome, want)
