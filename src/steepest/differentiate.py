@@ -138,11 +138,12 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
     f0 : float, optional
         f(x), when it is known.
     noise : float or "auto", optional
-        Standard deviation of the values of f about a smooth function. Every component then gets a step of its own, by
-        bisection [4]_, or from the curvature for first-order one-sided differences [5]_; a search takes some 8 to 30
-        evaluations and ends at a million typical sizes of x. With "auto" the level is that of `noise_level`: 7
-        evaluations in all. What does not rise above the noise is unresolved, unless its error bar is small beside the
-        rest of the gradient. With `step` or `rel_step` the noise makes error bars wider and no more.
+        Standard deviation of the values of f about a smooth function; with "auto" it is that of `noise_level`, 7
+        evaluations in all. Every component gets a step of its own, by bisection [4]_, or from the curvature for
+        first-order one-sided differences [5]_: a search takes some 8 to 30 evaluations. It goes as far as a million
+        typical sizes of x; give `bounds` where f is not to be called. What does not rise above the noise is unresolved,
+        unless its error bar is small beside the rest of the gradient. With `step` or `rel_step` the noise makes error
+        bars wider and no more.
     args, kwargs : tuple, dict, optional
         What f takes after x.
     vectorized : bool, optional

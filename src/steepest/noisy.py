@@ -35,11 +35,11 @@ class NoisyRun(Probing):
 
     def solve(self, x, f0=None, full=False, swept=None):
         """Difference at x, with every fallback."""
-        if not self.each and f0 is None and self.rows:
-            f0 = self.at_base(x)
         given = self.settings.step is not None or self.settings.rel_step is not None
         if not self.rows or (given and not full):
             return super().solve(x, f0, full)
+        if not self.each and f0 is None:
+            f0 = self.value_at(x)
         level, doubt = self.remembered("noise", lambda: self._level(x, f0))
         name = "steps", self.settings.method
         if given:

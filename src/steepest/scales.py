@@ -27,6 +27,8 @@ ROUNDS = 5
 LEAST, MOST = 1e2, 1e4
 # and shrinks by this.
 SHRINK = 1e-2
+# Where f changes by more than this share of itself over the size, the size is the geometric mean with that of f.
+FAST = 10.0
 # f is straight when its change is proportional to the step up to this share.
 STRAIGHT = 0.25
 
@@ -63,7 +65,7 @@ def scales_at(run, x, f0):
     start = np.where(magnitude > 0, magnitude, run.sizes(x))
     if f0 is not None and not np.isfinite(f0).any():
         return start
-    sizes = _Sizes(start, run.precision)
+    sizes = _Sizes(start, run.sizes(x), run.precision)
     for _ in range(ROUNDS):
         rows = np.flatnonzero(~sizes.done)
         if not rows.size:
@@ -76,7 +78,7 @@ def scales_at(run, x, f0):
 
 
 class _Sizes:
-    """The sizes on trial.
+    """The sizes on trial; one that drowns becomes at least as large as is usual.
 
     Attributes
     ----------
@@ -84,8 +86,8 @@ class _Sizes:
     done : array of bool, (rows,)
     """
 
-    def __init__(self, start, precision):
-        self.start, self.scale, self.done = start, start.copy(), np.zeros(len(start), bool)
+    def __init__(self, start, usual, precision):
+        self.usual, self.scale, self.done = usual, start.copy(), np.zeros(len(start), bool)
         self.root, self.low, self.high = math.sqrt(precision), precision**0.75, precision**0.25
         self.before = np.full((2, len(start)), np.nan)  # the last step, and change of f, with which f may have bent
         self.bent = np.full(len(start), np.inf)         # the shortest step with which it has
@@ -100,7 +102,8 @@ class _Sizes:
         """Take what `_Change` saw of some rows with these steps."""
         longer = self.before[0, rows]
         with np.errstate(all="ignore"):
-            straight = abs(change / self.before[1, rows] * longer / step - 1) <= STRAIGHT
+            bend = abs(change / self.before[1, rows] * longer / step - 1)   # longer / (2 L), where f bends over L
+        straight = bend <= STRAIGHT
         self.bent[rows] = np.where(np.isfinite(longer) & ~straight, longer, self.bent[rows])
         bends, drowns = ~straight & ~(largest <= self.high), ~straight & (share < self.low)
         lost = bends & ~np.isfinite(change)
@@ -110,10 +113,13 @@ class _Sizes:
         self.before[:, rows] = np.where(bends & ~lost, (step, change), np.nan)
         with np.errstate(all="ignore"):
             growth = np.clip(np.where(share > 0, self.root / share, MOST), LEAST, MOST)
-            # straight: where no longer step bent f, f is small at x itself and the size was good; else it lies between
-            found = np.where(np.isfinite(self.bent[rows]), np.sqrt(longer * self.bent[rows]), longer / self.root)
-        factor = np.where(bends, SHRINK, np.where(drowns, growth, 1.0))
-        self._try_more(rows, bends | drowns, still, change > 0, np.where(straight, found, self.scale[rows] * factor))
+            found = np.minimum(longer / self.root, np.minimum(longer / (2 * bend), self.bent[rows]))
+        scale = self.scale[rows]
+        larger = np.where(scale < self.usual[rows], np.maximum(growth * scale, self.usual[rows]), growth * scale)
+        with np.errstate(all="ignore"):     # f changes fast: it is small, and so is its rounding, or it soon bends
+            shorter = np.where(largest > FAST * self.root, scale * np.sqrt(self.root / largest), scale)
+        scale = np.where(bends, SHRINK * scale, np.where(drowns, larger, shorter))
+        self._try_more(rows, bends | drowns, still, change > 0, np.where(straight, found, scale))
 
     def _try_more(self, rows, unfit, still, moves, scale):
         """Settle rows that have found their size, but for results that did not change: one larger size shows why."""
@@ -152,7 +158,7 @@ class ScaledRun(Probing):
         if not self.rows:
             return super().solve(x, f0, full)
         if not self.each and f0 is None:
-            f0 = self.at_base(x)
+            f0 = self.value_at(x)
         self.scale = self.remembered("scale", lambda: scales_at(self, x, f0))
         self._take_scale()
         try:

@@ -82,7 +82,7 @@ def scheme_of(method, order, n):
     central = method == CENTRAL
     reach, one_sided = shape_of_scheme(method, order, n)
     points = reach if central else one_sided
-    ratio = 2 if order > 2 else 3 if central else 4 if order == 1 else 2
+    ratio = 2 if central and order > 2 else 4 if order == 1 else 3
     ones = _coefficients(central, points, n)
     both = {node: -weight for node, weight in ones.items()}
     for node, weight in ones.items():

@@ -33,14 +33,14 @@ class Switching(Run):
 
     def solve(self, x, f0=None, full=False, swept=None):
         """Difference at x, with every fallback."""
-        if not self.each and f0 is None and self.rows:
-            f0 = self.at_base(x)
         memory = Memory(2) if self.memory is None or self.memory.only else self.memory
         for run in self.runs.values():      # what one finds out of noise and scales, the other need not look for
             run.settings.memory = memory
         state = None if self.memory is None else self.memory.recall("switch")
         if state == CENTRAL:
             return self._by(CENTRAL, x, f0, full)
+        if not self.each and f0 is None and self.rows:
+            f0 = self.value_at(x)
         found = self._by(FORWARD, x, f0, full)
         if not self.rows or (f0 is not None and not np.isfinite(f0).any()):
             return found
