@@ -138,13 +138,12 @@ class Run(Evaluation):
         """Hand x to the function."""
         self.function.begin(x)
 
-    def make(self, rows, rule, lower, upper, method=None, with_base=False, order=None):
-        """Make differences for some rows of this function, or for all."""
+    def make(self, rows, rule, lower, upper, method=None, with_base=False, order=None, n=None):
+        """Make differences for some rows of this function, or for all, by the scheme of the settings or another."""
         entries = self.entries_of(rows)
         rows = self.rows if rows is None else rows.size
         settings, function = self.settings, self.function
-        if method is None:
-            method = settings.method
+        method, n = settings.method if method is None else method, settings.n if n is None else n
         if order is None:
             order = settings.order if method == settings.method else min(settings.order, 2)
         numbers = max(1, function.size, function.count if function.batch and not self.each else 1)
@@ -153,7 +152,7 @@ class Run(Evaluation):
         block = self.block_for(block, rows, numbers, points)
         made = self.kernels.Differences(
             rows, self.dtype, method, order, self.factor, function.size, block, rule, lower, upper, entries, self.each,
-            settings.n, with_base,
+            n, with_base,
         )
         if with_base:
             self.with_base = made

@@ -25,7 +25,7 @@ class Bars:
 
     def __init__(self, settings, dtype, function):
         self.settings, self.function, self.eps = settings, function, np.finfo(dtype).eps
-        self.noise = None if isinstance(settings.noise, str) else settings.noise
+        self.noise = settings.noise if isinstance(settings.noise, float) else 0.0
         self.blocks = []
 
     def __call__(self, differences, first, last):
@@ -47,8 +47,7 @@ class Bars:
                 bend[central] = abs((pair[:, 0] - v0) + (pair[:, 1] - v0)) / h[central, None]
             power = h[:, None] ** self.settings.n
             eps = max(self.eps, self.function.coarsest)
-            scatter = eps * largest if self.noise is None else np.maximum(eps * largest, self.noise)
-            rounding = self._amplification(differences)[kind][:, None] * scatter / power
+            rounding = self._amplification(differences)[kind][:, None] * (eps * largest + self.noise) / power
         self.blocks.append((largest, bend, np.where(power > 0, rounding, 0)))
 
     def _amplification(self, differences):

@@ -100,7 +100,7 @@ def noise_level(f, x, *, spacing=None, seed=0, x_scale=None, bounds=None, args=(
     >>> import numpy as np, steepest as sd
     >>> random = np.random.default_rng(1)
     >>> level = sd.noise_level(lambda x: np.sin(x[0]) + 1e-3 * random.standard_normal(), [1.0])
-    >>> 3e-4 < level < 3e-3
+    >>> bool(3e-4 < level < 3e-3)
     True
     """
     settings = check_options("central", None, None, None, x_scale, bounds, None, args, kwargs, vectorized, workers,

@@ -76,7 +76,7 @@ def scheme_of(method, order, n):
     Examples
     --------
     >>> scheme = scheme_of(CENTRAL, 2, 1)
-    >>> scheme.ratio, scheme.target
+    >>> scheme.ratio, round(scheme.target, 12)
     (3, 3.0)
     """
     central = method == CENTRAL
