@@ -6,7 +6,7 @@ Tested in tests/test_prepared.py and tests/test_noisy.py.
 
 import itertools
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "remembered"]
 
 # Calls after which everything is estimated anew, unless a number is given.
 EVERY = 10
@@ -45,3 +45,13 @@ class Memory:
     def forget(self, name):
         """It no longer holds."""
         self._kept.pop(name, None)
+
+
+def remembered(memory, name, find):
+    """What a memory (or None) has under a name; else what `find` finds out, which is remembered."""
+    known = None if memory is None else memory.recall(name)
+    if known is None:
+        known = find()
+        if memory is not None:
+            memory.keep(name, known)
+    return known

@@ -10,6 +10,7 @@ from .differencing import Found
 from .ecnoise import levels_at
 from .error_bars import UNRESOLVED_SHARE
 from .errors import Status
+from .memory import remembered
 from .probing import Look, Probing, ProbingLine
 from .reference.callback import working_type
 from .reference.difference import BACKWARD, CENTRAL, FORWARD
@@ -26,6 +27,40 @@ CHANGE = 0.1
 FORWARD_STEP = 8.0**0.25
 
 
+def levels_of(run, x, f0):
+    """``(level, doubt)``: the noise of every component of a derivative, and what is to be said of it.
+
+    Parameters
+    ----------
+    run : Run
+        `noise` in its settings is a level or "auto".
+    x : array
+        In the type that f sees.
+    f0 : array or None
+        f(x); None for functions of one number.
+
+    Returns
+    -------
+    level : array, (rows, m)
+        At least the precision of f(x).
+    doubt : str
+    """
+    real, precision = working_type(run.dtype), max(float(np.finfo(run.dtype).eps), run.function.coarsest)
+    floor = np.zeros((1, 1)) if run.each else precision * abs(np.reshape(f0, (1, -1)))
+    floor = np.where(np.isfinite(floor), floor, 0).astype(real)
+    level, doubt = np.full(floor.shape, 0.0 if run.settings.noise == "auto" else run.settings.noise, real), ""
+    if run.settings.noise == "auto":
+        found = levels_at(run, x, f0)
+        if found is None or found.level.size == 0:
+            doubt = NO_LEVEL
+        else:
+            resolved = found.status == Status.RESOLVED
+            level = np.where(resolved, found.level, 0).astype(real)
+            doubt = f"noise level {np.median(np.maximum(level, floor)):.3g}" if resolved.all() else NO_LEVEL
+    level = np.maximum(level, floor)
+    return np.broadcast_to(level, (run.rows, level.shape[1])), doubt
+
+
 class NoisyRun(Probing):
     """A run that knows the noise of f; `noise` in its settings is a level or "auto".
 
@@ -40,7 +75,7 @@ class NoisyRun(Probing):
             return super().solve(x, f0, full)
         if not self.each and f0 is None:
             f0 = self.value_at(x)
-        level, doubt = self.remembered("noise", lambda: self._level(x, f0))
+        level, doubt = remembered(self.settings.memory, "noise", lambda: levels_of(self, x, f0))
         name = "steps", self.settings.method
         if given:
             found = self._with_given_steps(x, f0, level)
@@ -56,29 +91,6 @@ class NoisyRun(Probing):
         if not self.each:
             found.base = np.atleast_1d(f0).reshape(-1) if self.vector else np.atleast_1d(f0).reshape(-1)[0]
         return found
-
-    # the noise
-
-    def _level(self, x, f0):
-        """The level of each component, (rows, m), at least the precision of f(x); and what is to be said of it."""
-        real = working_type(self.dtype)
-        count = 1 if self.each else np.size(f0)
-        floor = np.zeros((1, count), real) if self.each else self.precision * abs(np.reshape(f0, (1, -1)))
-        floor = np.where(np.isfinite(floor), floor, 0).astype(real)
-        doubt = ""
-        if self.settings.noise != "auto":
-            level = np.full((1, count), self.settings.noise, real)
-        else:
-            found = levels_at(self, x, f0)
-            if found is None or found.level.size == 0:
-                level, doubt = floor, NO_LEVEL
-            else:
-                resolved = found.status == Status.RESOLVED
-                level = np.where(resolved, found.level, floor).astype(real)
-                doubt = f"noise level {np.median(level):.3g}" if resolved.all() else NO_LEVEL
-        return np.broadcast_to(np.maximum(level, floor), (self.rows, count)), doubt
-
-    # the steps
 
     def _search(self, x, f0, level):
         """``(found, components)``: the derivative, and the signed step and kind of difference of each component."""

@@ -30,16 +30,6 @@ class Probing(Run):
         super().choose_steps()
         self.function.eps = np.inf
 
-    def remembered(self, name, find):
-        """What an earlier call has found out, where that is remembered; what `find` does otherwise."""
-        memory = self.settings.memory
-        known = None if memory is None else memory.recall(name)
-        if known is None:
-            known = find()
-            if memory is not None:
-                memory.keep(name, known)
-        return known
-
     def sizes(self, x):
         """The typical size of what each row moves: its default step over the factor for size 1."""
         floor, relative, fallback = (self.factor,) * 3 if self.rule is None else self.rule

@@ -14,6 +14,7 @@ import math
 
 import numpy as np
 
+from .memory import remembered
 from .options import as_like
 from .probing import Look, Probing, ProbingLine
 from .reference.callback import working_type
@@ -159,7 +160,7 @@ class ScaledRun(Probing):
             return super().solve(x, f0, full)
         if not self.each and f0 is None:
             f0 = self.value_at(x)
-        self.scale = self.remembered("scale", lambda: scales_at(self, x, f0))
+        self.scale = remembered(self.settings.memory, "scale", lambda: scales_at(self, x, f0))
         self._take_scale()
         try:
             return super().solve(x, f0, full)
