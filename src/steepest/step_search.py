@@ -87,7 +87,7 @@ def scheme_of(method, order, n):
     both = {node: -weight for node, weight in ones.items()}
     for node, weight in ones.items():
         both[ratio * node] = both.get(ratio * node, 0.0) + weight / ratio**n
-    total, norm = (sum(map(abs, table.values())) for table in (ones, both))
+    total, norm = sum(map(abs, ones.values())), sum(map(abs, both.values()))
     gain = float(ratio**order - 1)
     return Scheme(central, order, n, points, ratio, order + n, gain, total, norm, gain * (n * total / order) / norm)
 
@@ -222,7 +222,7 @@ class Search:
         scheme = self.scheme
         keys = list(zip(active.tolist(), exponent.tolist(), strict=True))
         self.measure([key for i, e in keys for key in ((i, e), (i, e + 1))])
-        first, second = (self.recall([(i, e + more) for i, e in keys]) for more in (0, 1))
+        first, second = self.recall(keys), self.recall([(i, e + 1) for i, e in keys])
         h = (self.first[active] * scheme.ratio**exponent)[:, None]
         with np.errstate(all="ignore"):
             rounding = self._rounding(active, first, second)
@@ -338,7 +338,7 @@ class Search:
 
     def recall(self, keys):
         """What was measured, row by row."""
-        return Measured(*map(np.stack, zip(*(self.found[self.known[key]] for key in keys), strict=True)))
+        return Measured(*[np.stack(part) for part in zip(*[self.found[self.known[key]] for key in keys], strict=True)])
 
 
 class Measured(NamedTuple):
