@@ -28,8 +28,11 @@ ORDERS = {CENTRAL: (2, 4, 6, 8), FORWARD: (1, 2, 3, 4), BACKWARD: (1, 2, 3, 4), 
 # Methods that choose their steps while they differentiate, and what the differences are meanwhile.
 CHOOSING = {"adaptive": CENTRAL, "switch": FORWARD}
 LATER = {
+    "noise": "noise-aware steps",
     "sparsity": "sparse Jacobians",
     "method='adaptive'": "the adaptive method",
+    "method='switch'": "the switch from forward to central differences",
+    "x_scale='auto'": "automatic scales",
 }
 
 
