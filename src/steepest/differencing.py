@@ -76,6 +76,8 @@ class Run(Evaluation):
         A function and differences made for these arguments, to go on with.
     """
 
+    sweeps = True       # one sweep over all rows may be the whole work
+
     def __init__(self, f, settings, shape, dtype, vector=False, each=False, made=None):
         self.kernels = current()
         compiled = None if made is not None else resolve(f, settings, shape, dtype, vector, each)
@@ -94,7 +96,7 @@ class Run(Evaluation):
             return
         self.make_function(compiled, imaginary)
         self.choose_steps()
-        if not vector and not imaginary and self.pooled is None and settings.bar is None:
+        if not vector and not imaginary and self.pooled is None and settings.bar is None and self.sweeps:
             self.in_one_sweep = self.prepare().block == self.rows
             self.direct = self.in_one_sweep and not self.team
 
@@ -138,16 +140,15 @@ class Run(Evaluation):
         """Hand x to the function."""
         self.function.begin(x)
 
-    def make(self, rows, rule, lower, upper, method=None, with_base=False):
-        """Make differences for some rows of this function, or for all."""
+    def make(self, rows, rule, lower, upper, method=None, with_base=False, order=None):
+        """Make differences for some rows of this function, or for all; `order` is that of one-sided ones."""
         entries = self.entries_of(rows)
         rows = self.rows if rows is None else rows.size
         settings, function = self.settings, self.function
-        order = settings.order
-        if method is None:
-            method = settings.method
-        elif method != settings.method:
-            order = min(order, 2)
+        if method is None or method == settings.method:
+            method, order = settings.method, settings.order
+        else:
+            order = min(settings.order, 2) if order is None else order
         numbers = max(1, function.size, function.count if function.batch and not self.each else 1)
         points = 2 * (order or 1)
         block = None if numbers == 1 else max(1, min(rows, BLOCK // (numbers * points)))
@@ -225,9 +226,8 @@ class Run(Evaluation):
             if code == COARSE:
                 self._refine()
         found = Found(value, differences)
-        if not self.each and differences.has_base:
-            base = self._numbers([differences.base])[0]
-            found.base = base[0] if not self.vector else base
+        found.base = self.base_of(differences)
+        if found.base is not None:
             f0 = found.base
         if not np.isfinite(value).all():
             self._mend(found, x, f0)
@@ -236,6 +236,13 @@ class Run(Evaluation):
         if full:
             self._fill_error(found, x, f0, look)
         return found
+
+    def base_of(self, differences):
+        """f(x), if these differences have evaluated it."""
+        if self.each or not differences.has_base:
+            return None
+        base = self._numbers([differences.base])[0]
+        return base if self.vector else base[0]
 
     def _fill_error(self, found, x, f0, look):
         """The error bars of all rows that have none yet."""
@@ -259,12 +266,16 @@ class Run(Evaluation):
 
     # fallbacks
 
-    def again(self, rows, step, method, x, f0, look=None):
-        """Difference some rows with steps of their own, inside the same bounds: ``(differences, results or None)``."""
+    def again(self, rows, step, method, x, f0, look=None, with_base=None, order=None):
+        """Difference some rows with steps of their own, inside the same bounds: ``(differences, results or None)``.
+
+        f at x is evaluated where it is needed; `with_base`, which a look implies, has it evaluated anyway.
+        """
         lower, upper = (None if bound is None else bound[rows] for bound in self.bounds)
         step = np.ascontiguousarray(step, working_type(self.dtype))
         rule = (step, np.zeros(1, step.dtype), step)
-        differences = self.make(rows, rule, lower, upper, method, look is not None)
+        with_base = look is not None if with_base is None else with_base
+        differences = self.make(rows, rule, lower, upper, method, with_base, order)
         return differences, self.sweep(differences, x, rows, f0, look)[1]
 
     def _mend(self, found, x, f0):

@@ -114,7 +114,7 @@ class Gradient(_Prepared):
         As for `gradient`.
     x0 : array_like
         A point of the shape and type of those to come; f is not called.
-    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, progress
+    method, order, step, rel_step, x_scale, bounds, noise, rtol, args, kwargs, vectorized, workers, progress
         As for `gradient`.
 
     Raises
@@ -137,10 +137,10 @@ class Gradient(_Prepared):
     """
 
     def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                 noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False):
+                 noise=None, rtol=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
-                         bounds=bounds, noise=noise, args=args, kwargs=kwargs, vectorized=vectorized, workers=workers,
-                         progress=progress)
+                         bounds=bounds, noise=noise, rtol=rtol, args=args, kwargs=kwargs, vectorized=vectorized,
+                         workers=workers, progress=progress)
 
     def __call__(self, x, out=None):
         """Gradient at x.
@@ -210,7 +210,7 @@ class Jacobian(_Prepared):
         As for `jacobian`.
     x0 : array_like, (n,)
         A point of the shape and type of those to come; f is not called.
-    method, order, step, rel_step, x_scale, bounds, sparsity, noise, args, kwargs, vectorized, workers, progress
+    method, order, step, rel_step, x_scale, bounds, sparsity, noise, rtol, args, kwargs, vectorized, workers, progress
         As for `jacobian`.
 
     Raises
@@ -232,9 +232,10 @@ class Jacobian(_Prepared):
     _vector = True
 
     def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                 sparsity=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False):
+                 sparsity=None, noise=None, rtol=None, args=(), kwargs=None, vectorized=False, workers=None,
+                 progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
-                         bounds=bounds, sparsity=sparsity, noise=noise, args=args, kwargs=kwargs,
+                         bounds=bounds, sparsity=sparsity, noise=noise, rtol=rtol, args=args, kwargs=kwargs,
                          vectorized=vectorized, workers=workers, progress=progress)
 
     def __call__(self, x, out=None):

@@ -13,17 +13,25 @@ __all__ = ["line_run_for", "run_for"]
 def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
     """The run for these options: as `Run`."""
     _refuse_later(settings)
+    if settings.choosing == "adaptive":
+        from .adaptive import AdaptiveRun
+
+        return AdaptiveRun(f, settings, shape, dtype, vector, each)
     return Run(f, settings, shape, dtype, vector, each, made)
 
 
 def line_run_for(f, settings, v):
     """The run along one direction: as `LineRun`."""
     _refuse_later(settings)
+    if settings.choosing == "adaptive":
+        from .adaptive import AdaptiveLineRun
+
+        return AdaptiveLineRun(f, settings, v)
     return LineRun(f, settings, v)
 
 
 def _refuse_later(settings):
-    if settings.choosing is not None:
+    if settings.choosing not in (None, "adaptive"):
         raise later(f"method={settings.choosing!r}")
     if settings.noise is not None:
         raise later("noise")
