@@ -140,22 +140,21 @@ class Run(Evaluation):
         """Hand x to the function."""
         self.function.begin(x)
 
-    def make(self, rows, rule, lower, upper, method=None, with_base=False, order=None):
-        """Make differences for some rows of this function, or for all; `order` is that of one-sided ones."""
+    def make(self, rows, rule, lower, upper, method=None, with_base=False, order=None, n=None):
+        """Make differences for some rows of this function, or for all, by the scheme of the settings or another."""
         entries = self.entries_of(rows)
         rows = self.rows if rows is None else rows.size
         settings, function = self.settings, self.function
-        if method is None or method == settings.method:
-            method, order = settings.method, settings.order
-        else:
-            order = min(settings.order, 2) if order is None else order
+        method, n = settings.method if method is None else method, settings.n if n is None else n
+        if order is None:
+            order = settings.order if method == settings.method else min(settings.order, 2)
         numbers = max(1, function.size, function.count if function.batch and not self.each else 1)
         points = 2 * (order or 1)
         block = None if numbers == 1 else max(1, min(rows, BLOCK // (numbers * points)))
         block = self.block_for(block, rows, numbers, points)
         made = self.kernels.Differences(
             rows, self.dtype, method, order, self.factor, function.size, block, rule, lower, upper, entries, self.each,
-            settings.n, with_base,
+            n, with_base,
         )
         if with_base:
             self.with_base = made
@@ -266,16 +265,16 @@ class Run(Evaluation):
 
     # fallbacks
 
-    def again(self, rows, step, method, x, f0, look=None, with_base=None, order=None):
+    def again(self, rows, step, method, x, f0, look=None, **scheme):
         """Difference some rows with steps of their own, inside the same bounds: ``(differences, results or None)``.
 
-        f at x is evaluated where it is needed; `with_base`, which a look implies, has it evaluated anyway.
+        A look at the values implies one at x itself, unless `scheme`, which goes to `make`, says otherwise.
         """
         lower, upper = (None if bound is None else bound[rows] for bound in self.bounds)
         step = np.ascontiguousarray(step, working_type(self.dtype))
         rule = (step, np.zeros(1, step.dtype), step)
-        with_base = look is not None if with_base is None else with_base
-        differences = self.make(rows, rule, lower, upper, method, with_base, order)
+        scheme.setdefault("with_base", look is not None)
+        differences = self.make(rows, rule, lower, upper, method, **scheme)
         return differences, self.sweep(differences, x, rows, f0, look)[1]
 
     def _mend(self, found, x, f0):
@@ -364,7 +363,7 @@ class Run(Evaluation):
         check.count_from(self.nfev)
         if not self.each:
             check.at_base(x)    # to learn how many results there are
-        expected = check.solve(x, np.zeros(check.results)).value
+        expected = check.solve(x, np.zeros(check.results, working_type(self.dtype))).value
         self.count_from(check.nfev)
         largest = look.table()[0].max(initial=0.0)
         with np.errstate(all="ignore"):

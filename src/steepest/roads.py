@@ -33,7 +33,7 @@ def line_run_for(f, settings, v):
 def _refuse_later(settings):
     if settings.choosing not in (None, "adaptive"):
         raise later(f"method={settings.choosing!r}")
-    if settings.noise is not None:
+    if settings.noise is not None and settings.choosing != 'adaptive':
         raise later("noise")
     if settings.sparsity is not None:
         raise later("sparsity")

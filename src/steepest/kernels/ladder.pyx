@@ -36,9 +36,10 @@ cdef enum:
 if COLUMNS != twin.COLUMNS:
     raise ImportError("kernels/ladder.pyx and reference/ladder.py are of different versions")
 
+cdef double FAR = twin.FAR, CLOSER = twin.CLOSER
 cdef double CONDITION = twin.CONDITION, DROWNED = twin.DROWNED, NOISY = twin.NOISY, OVERSHOT = twin.OVERSHOT
 cdef double CONTRADICTION = twin.CONTRADICTION, MILD = twin.MILD, WOBBLED = twin.WOBBLE, FALL = twin.FALL
-cdef double KINKED = twin.KINKED, KINK_ABOVE = twin.KINK_ABOVE
+cdef double UNEXPLAINED = twin.UNEXPLAINED, KINKED = twin.KINKED, KINK_ABOVE = twin.KINK_ABOVE
 
 ctypedef fused working:
     double
@@ -53,9 +54,10 @@ ctypedef struct Part:
 
 # What is the same for all components of a row.
 ctypedef struct Level:
-    int power, n
-    bint may_rise, last
+    int power, n, may_rise
+    bint last
     double weight, eps, rtol
+    double least[COLUMNS]
 
 # What happened to one component.
 ctypedef struct Event:
@@ -71,6 +73,7 @@ cdef class Ladder:
     cdef bint wide
     cdef int power, n
     cdef double weight
+    cdef double least[COLUMNS]
 
     def __init__(self, Py_ssize_t rows, Py_ssize_t results, cnp.dtype dtype not None, int power, int n, double weight):
         if self.tables is not None:
@@ -80,6 +83,8 @@ cdef class Ladder:
         real, shape = working_type(dtype), (rows, results)
         self.wide = real.char == "g"
         self.rows, self.results, self.power, self.n, self.weight = rows, results, power, n, weight
+        for j, gain in enumerate(twin.least_gains(power)):
+            self.least[j] = gain
         self.tables = np.zeros((4, *shape, COLUMNS), real)
         self.value, self.error = np.full(shape, np.nan, real), np.full(shape, np.inf, real)
         self.rounding, self.step, self.noise, self.kink = (np.zeros(shape, real) for _ in range(4))
@@ -99,7 +104,7 @@ cdef class Ladder:
             raise IndexError("no such row")
         wants = np.zeros(count, np.int8)
         arguments = (where, taken(difference, real, both), taken(largest, real, both), taken(even, real, both),
-                     taken(size, real, each), taken(step, real, each), taken(may_rise, np.uint8, each),
+                     taken(size, real, each), taken(step, real, each), taken(may_rise, np.int8, each),
                      taken(last, np.uint8, each), wants)
         if self.wide:
             climb_rows[longdouble](self, arguments, eps, rtol, 0)
@@ -132,7 +137,7 @@ cdef int climb_rows(Ladder ladder, tuple arguments, double eps, double rtol, wor
     cdef const working *both = <const working *>data(even)
     cdef const working *sizes = <const working *>data(size)
     cdef const working *steps = <const working *>data(step)
-    cdef const unsigned char *rises = <const unsigned char *>data(may_rise)
+    cdef const signed char *rises = <const signed char *>data(may_rise)
     cdef const unsigned char *ends = <const unsigned char *>data(last)
     cdef signed char *wanted = <signed char *>data(wants)
     cdef working *tables = <working *>data(ladder.tables)
@@ -142,7 +147,7 @@ cdef int climb_rows(Ladder ladder, tuple arguments, double eps, double rtol, wor
     cdef Py_ssize_t count = len(rows), results = ladder.results, total = ladder.rows * ladder.results, i, j, k, at
     cdef Part part
     cdef Event event
-    cdef Level level = Level(ladder.power, ladder.n, False, False, ladder.weight, eps, rtol)
+    cdef Level level = Level(ladder.power, ladder.n, 0, False, ladder.weight, eps, rtol, ladder.least)
     cdef bint calm, stuck, rising
     for k, array in enumerate((ladder.value, ladder.error, ladder.rounding, ladder.step, ladder.noise, ladder.kink,
                                ladder.gap, ladder.even, ladder.bend, ladder.wobble, ladder.wobbled_at)):
@@ -182,11 +187,14 @@ cdef Event climb_one(Part *part, working **table, working **real, working D, wor
                      working size, working h, const Level *level) noexcept nogil:
     """One more difference of a component that is still on its way."""
     cdef Event event = Event(False, False, False)
-    cdef working noise = level.eps * (largest + CONDITION * absolute(size * D)) + real[NOISE][0]
+    cdef working bend = absolute(even - real[EVEN][0]) / absolute(h - table[2][0]) if part.count[0] > 0 else 0
+    cdef working noise = (level.eps * (largest + CONDITION * absolute(size) * (absolute(D) + bend))
+                          + real[NOISE][0])
     cdef working rounding = level.weight * noise / powered(h, level.n)
     cdef working gap = 0, before, change
     cdef working candidate[3]
-    cdef bint kinked = False, noisy = False, mild
+    cdef working quantum = 0
+    cdef bint kinked = False, noisy = False, mild, closer = False, vanished = False
     event.lost = not (isfinite(D) and isfinite(rounding))
     if event.lost:
         part.state[0] = FALLING if part.count[0] > 0 else LOST
@@ -194,17 +202,29 @@ cdef Event climb_one(Part *part, working **table, working **real, working D, wor
         part.state[0] = FALLING
     else:
         event.pushed = True
+        if h > table[2][0] and D != 0 and blank(part, table):
+            part.count[0] = part.agreed[0] = 0
+            real[VALUE][0], real[ERROR][0] = NAN, INFINITY
         gap = absolute(D - table[0][0]) if part.count[0] > 0 else 0
         before = real[VALUE][0]
-        extend(part, table, D, rounding, h, level.power, candidate)
+        if part.count[0] > 1 and FAR * h < table[2][0]:
+            part.count[0] = 1
+        closer = CLOSER * gap <= real[GAP][0] or gap <= CLOSER * rounding or h > table[2][0]
+        vanished = (part.count[0] > 0 and level.may_rise > 1 and D == 0 and not part.guessed[0]
+                    and absolute(table[0][0]) > CLOSER * table[1][0])
+        quantum = absolute(table[0][0]) * powered(table[2][0], level.n) / level.weight
+        extend(part, table, D, rounding, h, level.power, level.least, candidate)
         event.contradicted = judge(part, real, candidate, h)
-        kinked = look_for_kink(part, table, real, even, rounding, h)
+        kinked = look_for_kink(real, even, bend, rounding)
         change = absolute(candidate[0] - before)
         mild = change <= MILD * absolute(candidate[0])
-        noisy = event.contradicted and look_for_noise(part, real, mild, gap, rounding, h, level.n)
+        noisy = (event.contradicted and look_for_noise(part, real, mild, gap, rounding, h, level.n)
+                 and not vanished)
         real[GAP][0] = gap
-    decide(part, real, D, rounding, event.pushed and not noisy, kinked, level)
-    if noisy:
+    decide(part, real, D, rounding, event.pushed and not (noisy or vanished), closer, kinked, level)
+    if vanished:
+        begin_again(part, table, real, quantum, level)
+    elif noisy:
         begin_again(part, table, real, gap * powered(h, level.n) / level.weight, level)
     return event
 
@@ -212,15 +232,20 @@ cdef Event climb_one(Part *part, working **table, working **real, working D, wor
 cdef bint overshot(Part *part, working **table, working D, working rounding, working h) noexcept nogil:
     """Whether a step larger than the last one leads away from what is known."""
     cdef working largest = absolute(D)
-    if part.count[0] == 0 or not h > table[2][0]:
+    if part.count[0] == 0 or not h > table[2][0] or blank(part, table):
         return False
     if absolute(table[0][0]) > largest:
         largest = absolute(table[0][0])
     return absolute(D - table[0][0]) > rounding + 3 * table[1][0] + OVERSHOT * largest
 
 
+cdef bint blank(Part *part, working **table) noexcept nogil:
+    """Whether f was 0 itself at the last step: which says nothing of larger ones."""
+    return part.count[0] > 0 and table[0][0] == 0 and table[1][0] == 0
+
+
 cdef void extend(Part *part, working **table, working D, working rounding, working h, int power,
-                 working *best) noexcept nogil:
+                 const double *least, working *best) noexcept nogil:
     """The next row of the table, in place; `best` takes value, error and rounding of its best entry."""
     cdef working T = D, R = rounding, above_T = table[0][0], above_R = table[1][0], g, d, gain, value, spread, error
     cdef int j
@@ -236,6 +261,8 @@ cdef void extend(Part *part, working **table, working D, working rounding, worki
         value = T + d * g
         spread = R * absolute(1 + g) + above_R * absolute(g)
         gain = absolute(g) if absolute(g) < absolute(1 + g) else absolute(1 + g)
+        if g > 0 and gain < least[j]:
+            gain = least[j]
         error = absolute(d) * gain + spread
         above_T, above_R = table[0][j], table[1][j]
         T, R = value, spread
@@ -252,13 +279,18 @@ cdef void extend(Part *part, working **table, working D, working rounding, worki
 cdef bint judge(Part *part, working **real, working *candidate, working h) noexcept nogil:
     """Compare with the best so far, and take the better; the newer one where they contradict each other."""
     cdef bint contradicted
+    cdef working apart = 0
     if not isfinite(candidate[1]):
         return False
     contradicted = part.agreed[0] > 0 and (
         absolute(candidate[0] - real[VALUE][0]) > CONTRADICTION * (candidate[1] + real[ERROR][0]))
+    if part.agreed[0] > 0 and not contradicted:
+        apart = absolute(candidate[0] - real[VALUE][0]) - (candidate[1] + real[ERROR][0])
     if contradicted or candidate[1] < real[ERROR][0]:
         real[VALUE][0], real[ERROR][0], real[ROUNDING][0] = candidate[0], candidate[1], candidate[2]
         real[STEP][0] = h
+    if apart > 0:
+        real[ERROR][0] = larger(real[ERROR][0], UNEXPLAINED * apart)
     if contradicted:
         part.agreed[0] = 1
     elif part.agreed[0] < AGREED_MOST:
@@ -266,13 +298,10 @@ cdef bint judge(Part *part, working **real, working *candidate, working h) noexc
     return contradicted
 
 
-cdef bint look_for_kink(Part *part, working **table, working **real, working even, working rounding,
-                        working h) noexcept nogil:
+cdef bint look_for_kink(working **real, working even, working bend, working rounding) noexcept nogil:
     """Whether the mean of both sides moves in proportion to h, and not to its square."""
-    cdef working bend = 0, last = real[BEND][0]
+    cdef working last = real[BEND][0]
     cdef bint kinked
-    if part.count[0] > 1:
-        bend = absolute(even - real[EVEN][0]) / absolute(h - table[2][1])
     kinked = bend > KINK_ABOVE * rounding and bend > KINKED * last and KINKED * bend < last
     real[KINK][0] = bend / 2 if kinked else 0
     real[EVEN][0], real[BEND][0] = even, bend
@@ -294,17 +323,17 @@ cdef bint look_for_noise(Part *part, working **real, bint mild, working gap, wor
             and wobble <= WOBBLED * real[WOBBLE][0] and real[WOBBLE][0] <= WOBBLED * wobble)
 
 
-cdef void decide(Part *part, working **real, working D, working rounding, bint pushed, bint kinked,
+cdef void decide(Part *part, working **real, working D, working rounding, bint pushed, bint closer, bint kinked,
                  const Level *level) noexcept nogil:
     """Go up, go down or stop."""
     cdef double share = NOISY if real[NOISE][0] > 0 else DROWNED * level.eps
     cdef bint settled = part.count[0] >= 3 and part.agreed[0] >= 2, rising, done
     if pushed:
-        rising = (part.state[0] == RISING and level.may_rise and rounding > share * absolute(D) and not level.last
+        rising = (part.state[0] == RISING and level.may_rise and rounding >= share * absolute(D) and not level.last
                   and not (settled and D == 0))
         if not rising:
             part.state[0] = FALLING
-            done = settled and (2 * real[ROUNDING][0] >= real[ERROR][0] or 2 * rounding >= real[ERROR][0]
+            done = settled and closer and (2 * larger(real[ROUNDING][0], rounding) >= real[ERROR][0]
                                 or real[ERROR][0] <= level.rtol * absolute(real[VALUE][0]))
             if done and (not kinked or part.count[0] >= 4):
                 part.state[0] = DONE
@@ -327,7 +356,7 @@ cdef void begin_again(Part *part, working **table, working **real, working noise
     real[VALUE][0], real[ERROR][0] = NAN, INFINITY
     for k in range(count):
         extend(part, table, history[k], level.weight * real[NOISE][0] / powered(nodes[k], level.n), nodes[k],
-               level.power, candidate)
+               level.power, level.least, candidate)
         judge(part, real, candidate, nodes[k])
     real[GAP][0] = real[BEND][0] = 0
     if level.may_rise and not level.last and real[ERROR][0] > NOISY * absolute(real[VALUE][0]):
@@ -341,6 +370,10 @@ cdef inline working absolute(working x) noexcept nogil:
         return fabs(x)
     else:
         return fabsl(x)
+
+
+cdef inline working larger(working a, working b) noexcept nogil:
+    return a if a > b else b
 
 
 cdef inline working powered(working base, int power) noexcept nogil:

@@ -11,7 +11,7 @@ scheme in h^p takes these terms away one by one [Richardson 1911; Ridders 1982, 
 where T' is the row before. Steps may come in any order: the formula is that of interpolation. What sets it apart from
 Ridders' is that every entry carries a bound of its rounding error,
 
-    R[0] = w e / h^n,    R[j] = |1 + g_j| R[j-1] + |g_j| R'[j-1],    e = eps (|f| + c |x D|) + noise,
+    R[0] = w e / h^n,    R[j] = |1 + g_j| R[j-1] + |g_j| R'[j-1],    e = eps (|f| + c |x f'|) + noise,
 
 beside the truncation that shows in how far T[j] is from the nearer of its two parents. The entry with the least sum is
 the best; when what is left is rounding, smaller steps gain nothing, and the component is done.
@@ -22,11 +22,13 @@ import numpy as np
 from .callback import working_type
 
 COLUMNS = 7
+# Steps fall by this factor as a rule. No simple fraction, or an f with a period might show the same phase at each.
+RATIO = 3.5
 # What a row wants next: it is done, a smaller step, a much smaller one, or a larger one.
 NOTHING, DOWN, FAR_DOWN, UP = range(4)
 # Where a component is.
 RISING, FALLING, LOST, DONE, GIVEN_UP = range(5)
-# Share of |x D| by which the precision of f counts: rounding inside f moves its argument [measured on exp(100 x)].
+# Share of |x f'|, with the largest slope between the points, by which the precision of f counts: rounding inside f moves its argument [measured on exp(100 x)].
 CONDITION = 0.25
 # A step is too small while rounding may be this share of the difference, in units of the precision ...
 DROWNED = 2.0**12
@@ -35,7 +37,13 @@ NOISY = 2.0**-20
 # A larger step is no good when its difference is this share away from the last one.
 OVERSHOT = 0.1
 # Two estimates contradict each other when they differ by so many times the sum of their bars.
-CONTRADICTION = 10.0
+CONTRADICTION = 4.0
+# Before a step that is shorter by more than this, nothing is kept of a table but its last difference.
+FAR = 8.0
+# Differences of smooth functions come closer to each other by RATIO**power from step to step; this much is asked for.
+CLOSER = 3.0
+# Of what two estimates are apart beyond their bars, this share is added to the bar.
+UNEXPLAINED = 0.5
 # A contradiction as small as this is noise and nothing worse: the digits before it agree.
 MILD = 1e-3
 # Differences that wobble by noise/h, to this factor, while h falls to this share, show nothing but noise.
@@ -44,6 +52,14 @@ WOBBLE, FALL = 32.0, 1e-4
 KINKED = 0.6
 # ... when they do so by more than this many times the rounding.
 KINK_ABOVE = 8.0
+
+
+def least_gains(power):
+    """What a column gains at most by the estimate of its own error: what it gains where steps fall as they should.
+
+    Beside a step that is very much larger, of which nothing is known, a small difference shows nothing.
+    """
+    return [1.0] + [1 / (RATIO ** (power * j) - 1) for j in range(1, COLUMNS)]
 
 
 class Ladder:
@@ -96,8 +112,10 @@ class Ladder:
             f(x + h) + f(x - h); a constant where a kink is not looked for.
         size, step : arrays, (k,)
             |x| and h.
-        may_rise, last : arrays of bool, (k,)
-            Whether a larger step is possible; whether this is the last difference of the row.
+        may_rise : array of int8, (k,)
+            1 where a larger step is possible, 2 where this one is smaller than steps are as a rule.
+        last : array of bool, (k,)
+            Whether this is the last difference of the row.
         eps, rtol : float
             Precision of f; relative error at which a component is done.
 
@@ -123,6 +141,7 @@ class _Part:
             array = getattr(ladder, name)
             setattr(self, name, array[:, rows] if name == "tables" else array[rows])
         self.power, self.n, self.weight = ladder.power, ladder.n, ladder.weight
+        self.least = least_gains(ladder.power)
 
     def put_back(self):
         """Write what was changed into the ladder."""
@@ -136,31 +155,50 @@ class _Part:
     def climb(self, D, largest, even, size, h, may_rise, last, eps, rtol):
         """One more difference for every component that is still on its way."""
         active = self.state < DONE
-        noise = eps * (largest + CONDITION * abs(size * D)) + self.noise
+        bend = np.where(self.count > 0, abs(even - self.even) / abs(h - self.tables[2][..., 0]), 0)
+        noise = eps * (largest + CONDITION * abs(size) * (abs(D) + bend)) + self.noise
         rounding = self.weight * noise / _powered(h, self.n)
         finite = np.isfinite(D) & np.isfinite(rounding)
         lost = active & ~finite
         self.state = np.where(lost, np.where(self.count > 0, FALLING, LOST), self.state).astype(np.int8)
         pushed = active & finite & ~self._overshot(D, rounding, h)
+        self._forget_blanks(pushed & (D != 0) & (h > self.tables[2][..., 0]))
         self.state = np.where(active & finite & ~pushed, FALLING, self.state).astype(np.int8)
         gap = np.where(self.count > 0, abs(D - self.tables[0][..., 0]), 0)
         before = self.value
+        self.count = np.where(pushed & (self.count > 1) & (FAR * h < self.tables[2][..., 0]), 1, self.count)
+        closer = (CLOSER * gap <= self.gap) | (gap <= CLOSER * rounding) | (h > self.tables[2][..., 0])
+        vanished = pushed & (self.count > 0) & (may_rise > 1) & (D == 0) & ~self.guessed
+        vanished &= abs(self.tables[0][..., 0]) > CLOSER * self.tables[1][..., 0]
+        quantum = abs(self.tables[0][..., 0]) * _powered(self.tables[2][..., 0], self.n) / self.weight
         candidate = self._extend(D, rounding, h, pushed)
         contradicted = self._judge(candidate, h, pushed)
-        kinked = self._look_for_kink(even, rounding, h, pushed)
+        kinked = self._look_for_kink(even, bend, rounding, pushed)
         change = abs(candidate[0] - before)
-        noisy = self._look_for_noise(contradicted, change <= MILD * abs(candidate[0]), gap, rounding, h)
+        noisy = self._look_for_noise(contradicted, change <= MILD * abs(candidate[0]), gap, rounding, h) & ~vanished
         self.gap = np.where(pushed, gap, self.gap)
-        self._decide(D, rounding, pushed & ~noisy, kinked, may_rise, last, eps, rtol)
-        if noisy.any():
-            self._begin_again(noisy, gap * _powered(h, self.n) / self.weight, may_rise & ~last)
+        again = noisy | vanished
+        self._decide(D, rounding, pushed & ~again, closer, kinked, may_rise, last, eps, rtol)
+        if again.any():
+            noise = np.where(vanished, quantum, gap * _powered(h, self.n) / self.weight)
+            self._begin_again(again, noise, (may_rise > 0) & ~last)
         self._choose(contradicted, lost)
 
     def _overshot(self, D, rounding, h):
         """Whether a step larger than the last one leads away from what is known."""
         T, R, nodes = self.tables[:3, ..., 0]
         far = abs(D - T) > rounding + 3 * R + OVERSHOT * np.maximum(abs(D), abs(T))
-        return (self.count > 0) & (h > nodes) & far
+        return (self.count > 0) & (h > nodes) & far & ~self._blank()
+
+    def _blank(self):
+        """Where f was 0 itself at the last step: which says nothing of larger ones."""
+        return (self.count > 0) & (self.tables[0][..., 0] == 0) & (self.tables[1][..., 0] == 0)
+
+    def _forget_blanks(self, shown):
+        """Begin with the first difference that shows more than that."""
+        blank = shown & self._blank()
+        self.count, self.agreed = (np.where(blank, 0, part).astype(np.int8) for part in (self.count, self.agreed))
+        self.value, self.error = np.where(blank, np.nan, self.value), np.where(blank, np.inf, self.error)
 
     def _extend(self, D, rounding, h, pushed):
         """The next row of each table: ``(value, error, rounding)`` of its best entry, infinite without one."""
@@ -174,7 +212,9 @@ class _Part:
             d = new_T[..., j - 1] - T[..., j - 1]
             value = new_T[..., j - 1] + d * g
             spread = new_R[..., j - 1] * abs(1 + g) + R[..., j - 1] * abs(g)
-            error = abs(d) * np.minimum(abs(g), abs(1 + g)) + spread
+            gain = np.minimum(abs(g), abs(1 + g))
+            gain = np.where((g > 0) & (gain < self.least[j]), self.least[j], gain)
+            error = abs(d) * gain + spread
             new_T[..., j], new_R[..., j] = np.where(there, value, 0), np.where(there, spread, 0)
             better = there & (error < best[1])
             for kept, new in zip(best, (value, error, spread), strict=True):
@@ -192,16 +232,17 @@ class _Part:
         there = pushed & np.isfinite(error)
         contradicted = there & (self.agreed > 0) & (abs(value - self.value) > CONTRADICTION * (error + self.error))
         taken = there & (contradicted | (error < self.error))
+        apart = np.where(there & (self.agreed > 0), abs(value - self.value) - (error + self.error), 0)
         self.value, self.error = np.where(taken, value, self.value), np.where(taken, error, self.error)
         self.rounding, self.step = np.where(taken, rounding, self.rounding), np.where(taken, h, self.step)
+        unexplained = ~contradicted & (apart > 0)
+        self.error = np.where(unexplained, np.maximum(self.error, UNEXPLAINED * apart), self.error)
         agreed = np.where(contradicted, 1, np.minimum(self.agreed + 1, 100))
         self.agreed = np.where(there, agreed, self.agreed).astype(np.int8)
         return contradicted
 
-    def _look_for_kink(self, even, rounding, h, pushed):
+    def _look_for_kink(self, even, bend, rounding, pushed):
         """Whether the mean of both sides moves in proportion to h, and not to its square."""
-        previous = np.where(self.count > 1, self.tables[2][..., 1], 0)
-        bend = np.where(self.count > 1, abs(even - self.even) / abs(h - previous), 0)
         steady = (bend > KINKED * self.bend) & (KINKED * bend < self.bend)
         kinked = pushed & (bend > KINK_ABOVE * rounding) & steady
         self.kink = np.where(pushed, np.where(kinked, bend / 2, 0), self.kink)
@@ -217,15 +258,15 @@ class _Part:
         steady = (wobble <= WOBBLE * self.wobble) & (self.wobble <= WOBBLE * wobble)
         return grown & (mild | ((h <= FALL * self.wobbled_at) & steady))
 
-    def _decide(self, D, rounding, pushed, kinked, may_rise, last, eps, rtol):
+    def _decide(self, D, rounding, pushed, closer, kinked, may_rise, last, eps, rtol):
         """Go up, go down or stop."""
         share = np.where(self.noise > 0, NOISY, DROWNED * eps)
         settled = (self.count >= 3) & (self.agreed >= 2)
-        rising = pushed & (self.state == RISING) & may_rise & (rounding > share * abs(D)) & ~last
+        rising = pushed & (self.state == RISING) & (may_rise > 0) & (rounding >= share * abs(D)) & ~last
         rising &= ~(settled & (D == 0))
         self.state = np.where(pushed & ~rising, FALLING, self.state).astype(np.int8)
         at_rounding = (2 * self.rounding >= self.error) | (2 * rounding >= self.error)
-        done = pushed & ~rising & settled & (at_rounding | (self.error <= rtol * abs(self.value)))
+        done = pushed & ~rising & settled & closer & (at_rounding | (self.error <= rtol * abs(self.value)))
         done &= ~kinked | (self.count >= 4)
         self.state = np.where(done, DONE, self.state).astype(np.int8)
         given_up = (self.state < DONE) & last
@@ -268,5 +309,5 @@ def _powered(base, power):
 
 
 __all__ = [
-    "COLUMNS", "DONE", "DOWN", "FALLING", "FAR_DOWN", "GIVEN_UP", "LOST", "NOTHING", "RISING", "UP", "Ladder",
+    "COLUMNS", "DONE", "DOWN", "FALLING", "FAR_DOWN", "GIVEN_UP", "LOST", "NOTHING", "RATIO", "RISING", "UP", "Ladder",
 ]
