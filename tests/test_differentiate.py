@@ -466,6 +466,6 @@ def test_warnings_point_at_the_caller():
 
 @pytest.mark.parametrize("option", ["noise", "sparsity", "method", "x_scale"])
 def test_what_is_not_there_yet_says_so(option):
-    value = {"method": "adaptive", "x_scale": "auto"}.get(option, 1)
+    value = {"method": "switch", "x_scale": "auto"}.get(option, 1)
     with pytest.raises(NotImplementedError, match=option):
         sd.jacobian(square, [1.0], **{option: value})

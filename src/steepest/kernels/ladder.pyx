@@ -1,8 +1,8 @@
 """Richardson extrapolation of differences, component by component. The twin of reference/ladder.py.
 
-Here because every level of an adaptive difference goes over the tables of all components, which in NumPy is some forty
-passes. The mathematics, the constants and the meaning of every argument stand in the reference; this file does the same,
-bit for bit. Tested in tests/test_ladder.py.
+Here because every level of an adaptive difference goes over the tables of all components, which in NumPy is some
+hundred passes. The mathematics, the constants and the meaning of every argument stand in the reference; this file does
+the same, bit for bit. Tested in tests/test_ladder.py.
 """
 
 cimport numpy as cnp
@@ -334,7 +334,7 @@ cdef void decide(Part *part, working **real, working D, working rounding, bint p
         if not rising:
             part.state[0] = FALLING
             done = settled and closer and (2 * larger(real[ROUNDING][0], rounding) >= real[ERROR][0]
-                                or real[ERROR][0] <= level.rtol * absolute(real[VALUE][0]))
+                                           or real[ERROR][0] <= level.rtol * absolute(real[VALUE][0]))
             if done and (not kinked or part.count[0] >= 4):
                 part.state[0] = DONE
     if level.last and part.state[0] < DONE:
@@ -378,7 +378,7 @@ cdef inline working larger(working a, working b) noexcept nogil:
 
 cdef inline working powered(working base, int power) noexcept nogil:
     cdef working result = base
-    cdef int i
-    for i in range(1, power):
+    cdef int _factor
+    for _factor in range(1, power):
         result = result * base
     return result

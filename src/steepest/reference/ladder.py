@@ -1,7 +1,7 @@
 """Richardson extrapolation of differences with shrinking or growing steps, each component with an error bar of its own.
 
-Here because this is the mathematics of ``method="adaptive"``: what one more difference tells, and whether a smaller step,
-a larger one or none is wanted next. The twin of kernels/ladder.pyx; tested in tests/test_ladder.py.
+Here because this is the mathematics of ``method="adaptive"``: what one more difference tells, and whether a smaller
+step, a larger one or none is wanted next. The twin of kernels/ladder.pyx; tested in tests/test_ladder.py.
 
 A difference D(h) has the error a_1 h^p + a_2 h^2p + ..., with p = 2 for central and 1 for one-sided ones, so Neville's
 scheme in h^p takes these terms away one by one [Richardson 1911; Ridders 1982, Adv. Eng. Software 4, 75-76]:
@@ -28,7 +28,8 @@ RATIO = 3.5
 NOTHING, DOWN, FAR_DOWN, UP = range(4)
 # Where a component is.
 RISING, FALLING, LOST, DONE, GIVEN_UP = range(5)
-# Share of |x f'|, with the largest slope between the points, by which the precision of f counts: rounding inside f moves its argument [measured on exp(100 x)].
+# Share of |x f'|, with the largest slope between the points, by which the precision of f counts: rounding inside f
+# moves its argument [measured on exp(100 x)].
 CONDITION = 0.25
 # A step is too small while rounding may be this share of the difference, in units of the precision ...
 DROWNED = 2.0**12
@@ -95,8 +96,10 @@ class Ladder:
         self.power, self.n, self.weight = power, n, weight
         self.tables = np.zeros((4, *shape, COLUMNS), real)      # T, R, h, and the differences themselves
         self.value, self.error = np.full(shape, np.nan, real), np.full(shape, np.inf, real)
-        self.rounding, self.step, self.noise, self.kink = (np.zeros(shape, real) for _ in range(4))
-        self.gap, self.even, self.bend, self.wobble, self.wobbled_at = (np.zeros(shape, real) for _ in range(5))
+        self.rounding, self.step = np.zeros(shape, real), np.zeros(shape, real)
+        self.noise, self.kink = np.zeros(shape, real), np.zeros(shape, real)
+        self.even, self.bend = np.zeros(shape, real), np.zeros(shape, real)
+        self.gap, self.wobble, self.wobbled_at = np.zeros(shape, real), np.zeros(shape, real), np.zeros(shape, real)
         self.guessed = np.zeros(shape, bool)
         self.state, self.count, self.agreed = (np.zeros(shape, np.int8) for _ in range(3))
 
@@ -133,6 +136,23 @@ class Ladder:
 
 class _Part:
     """Some rows of a ladder, taken out to be worked on."""
+
+    tables: np.ndarray
+    value: np.ndarray
+    error: np.ndarray
+    rounding: np.ndarray
+    step: np.ndarray
+    noise: np.ndarray
+    kink: np.ndarray
+    even: np.ndarray
+    bend: np.ndarray
+    gap: np.ndarray
+    wobble: np.ndarray
+    wobbled_at: np.ndarray
+    guessed: np.ndarray
+    state: np.ndarray
+    count: np.ndarray
+    agreed: np.ndarray
 
     def __init__(self, ladder, rows):
         self.ladder, self.rows = ladder, rows
