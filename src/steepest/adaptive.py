@@ -273,7 +273,7 @@ class AdaptiveRun(Run):
             return np.zeros(ladder.value.shape, bool)
         middle = np.asarray(base).reshape(-1).view(ladder.value.dtype)
         h, rounding = ladder.tables[2][..., 0], ladder.tables[1][..., 0]
-        allowed = ladder.bend * h + SPIKE * rounding * h
+        allowed = abs(ladder.bend) * h + SPIKE * rounding * h
         return (ladder.count >= 2) & (abs(ladder.even / 2 - middle) > allowed)
 
     def _mark_where_f_is_not_finite(self, base, found):

@@ -187,8 +187,8 @@ cdef Event climb_one(Part *part, working **table, working **real, working D, wor
                      working size, working h, const Level *level) noexcept nogil:
     """One more difference of a component that is still on its way."""
     cdef Event event = Event(False, False, False)
-    cdef working bend = absolute(even - real[EVEN][0]) / absolute(h - table[2][0]) if part.count[0] > 0 else 0
-    cdef working noise = (level.eps * (largest + CONDITION * absolute(size) * (absolute(D) + bend))
+    cdef working bend = (even - real[EVEN][0]) / (h - table[2][0]) if part.count[0] > 0 else 0
+    cdef working noise = (level.eps * (largest + CONDITION * absolute(size) * (absolute(D) + absolute(bend)))
                           + real[NOISE][0])
     cdef working rounding = level.weight * noise / powered(h, level.n)
     cdef working gap = 0, before, change
@@ -215,7 +215,7 @@ cdef Event climb_one(Part *part, working **table, working **real, working D, wor
         quantum = absolute(table[0][0]) * powered(table[2][0], level.n) / level.weight
         extend(part, table, D, rounding, h, level.power, level.least, candidate)
         event.contradicted = judge(part, real, candidate, h)
-        kinked = look_for_kink(real, even, bend, rounding)
+        kinked = look_for_kink(part, table, real, even, bend, rounding, h)
         change = absolute(candidate[0] - before)
         mild = change <= MILD * absolute(candidate[0])
         noisy = (event.contradicted and look_for_noise(part, real, mild, gap, rounding, h, level.n)
@@ -298,12 +298,16 @@ cdef bint judge(Part *part, working **real, working *candidate, working h) noexc
     return contradicted
 
 
-cdef bint look_for_kink(working **real, working even, working bend, working rounding) noexcept nogil:
-    """Whether the mean of both sides moves in proportion to h, and not to its square."""
-    cdef working last = real[BEND][0]
-    cdef bint kinked
-    kinked = bend > KINK_ABOVE * rounding and bend > KINKED * last and KINKED * bend < last
-    real[KINK][0] = bend / 2 if kinked else 0
+cdef bint look_for_kink(Part *part, working **table, working **real, working even, working bend, working rounding,
+                        working h) noexcept nogil:
+    """Whether the mean of both sides moves in proportion to h, beside what moves with its square."""
+    cdef working newer = h + table[2][1], older = table[2][1] + table[2][2]
+    cdef working jump = (real[BEND][0] * newer - bend * older) / (newer - older)
+    cdef working smaller = bend if newer < older else real[BEND][0]
+    cdef working smallest = least_of(least_of(h, table[2][1]), table[2][2])
+    cdef bint kinked = (part.count[0] > 2 and jump * smaller > KINKED * (smaller * smaller)
+                        and absolute(smaller) > KINK_ABOVE * rounding * (h / smallest))
+    real[KINK][0] = absolute(jump) / 2 if kinked else 0
     real[EVEN][0], real[BEND][0] = even, bend
     return kinked
 
@@ -329,8 +333,8 @@ cdef void decide(Part *part, working **real, working D, working rounding, bint p
     cdef double share = NOISY if real[NOISE][0] > 0 else DROWNED * level.eps
     cdef bint settled = part.count[0] >= 3 and part.agreed[0] >= 2, rising, done
     if pushed:
-        rising = (part.state[0] == RISING and level.may_rise and rounding >= share * absolute(D) and not level.last
-                  and not (settled and D == 0))
+        rising = (part.state[0] == RISING and rounding >= share * absolute(D) and not level.last
+                  and level.may_rise > (1 if D == 0 else 0))
         if not rising:
             part.state[0] = FALLING
             done = settled and closer and (2 * larger(real[ROUNDING][0], rounding) >= real[ERROR][0]
@@ -370,6 +374,10 @@ cdef inline working absolute(working x) noexcept nogil:
         return fabs(x)
     else:
         return fabsl(x)
+
+
+cdef inline working least_of(working a, working b) noexcept nogil:
+    return b if b < a else a
 
 
 cdef inline working larger(working a, working b) noexcept nogil:

@@ -49,9 +49,9 @@ UNEXPLAINED = 0.5
 MILD = 1e-3
 # Differences that wobble by noise/h, to this factor, while h falls to this share, show nothing but noise.
 WOBBLE, FALL = 32.0, 1e-4
-# Values of f at both sides whose mean moves in proportion to h, to this factor, show a kink.
+# A jump of the slope is seen when it is this share of the least bend ...
 KINKED = 0.6
-# ... when they do so by more than this many times the rounding.
+# ... which is so many times its rounding.
 KINK_ABOVE = 8.0
 
 
@@ -175,8 +175,8 @@ class _Part:
     def climb(self, D, largest, even, size, h, may_rise, last, eps, rtol):
         """One more difference for every component that is still on its way."""
         active = self.state < DONE
-        bend = np.where(self.count > 0, abs(even - self.even) / abs(h - self.tables[2][..., 0]), 0)
-        noise = eps * (largest + CONDITION * abs(size) * (abs(D) + bend)) + self.noise
+        bend = np.where(self.count > 0, (even - self.even) / (h - self.tables[2][..., 0]), 0)
+        noise = eps * (largest + CONDITION * abs(size) * (abs(D) + abs(bend))) + self.noise
         rounding = self.weight * noise / _powered(h, self.n)
         finite = np.isfinite(D) & np.isfinite(rounding)
         lost = active & ~finite
@@ -193,7 +193,7 @@ class _Part:
         quantum = abs(self.tables[0][..., 0]) * _powered(self.tables[2][..., 0], self.n) / self.weight
         candidate = self._extend(D, rounding, h, pushed)
         contradicted = self._judge(candidate, h, pushed)
-        kinked = self._look_for_kink(even, bend, rounding, pushed)
+        kinked = self._look_for_kink(even, bend, rounding, h, pushed)
         change = abs(candidate[0] - before)
         noisy = self._look_for_noise(contradicted, change <= MILD * abs(candidate[0]), gap, rounding, h) & ~vanished
         self.gap = np.where(pushed, gap, self.gap)
@@ -261,11 +261,20 @@ class _Part:
         self.agreed = np.where(there, agreed, self.agreed).astype(np.int8)
         return contradicted
 
-    def _look_for_kink(self, even, bend, rounding, pushed):
-        """Whether the mean of both sides moves in proportion to h, and not to its square."""
-        steady = (bend > KINKED * self.bend) & (KINKED * bend < self.bend)
-        kinked = pushed & (bend > KINK_ABOVE * rounding) & steady
-        self.kink = np.where(pushed, np.where(kinked, bend / 2, 0), self.kink)
+    def _look_for_kink(self, even, bend, rounding, h, pushed):
+        """Whether the mean of both sides moves in proportion to h, beside what moves with its square.
+
+        The bend between two steps is f'' times their sum where f is smooth; what it is beyond that, for a sum of 0, is
+        the jump of the slope.
+        """
+        _, second, third = (self.tables[2][..., k] for k in range(3))
+        newer, older = h + second, second + third
+        jump = (self.bend * newer - bend * older) / (newer - older)
+        smaller = np.where(newer < older, bend, self.bend)
+        smallest = np.minimum(np.minimum(h, second), third)
+        kinked = pushed & (self.count > 2) & (jump * smaller > KINKED * (smaller * smaller))
+        kinked &= abs(smaller) > KINK_ABOVE * rounding * (h / smallest)
+        self.kink = np.where(pushed, np.where(kinked, abs(jump) / 2, 0), self.kink)
         self.even, self.bend = np.where(pushed, even, self.even), np.where(pushed, bend, self.bend)
         return kinked
 
@@ -282,8 +291,8 @@ class _Part:
         """Go up, go down or stop."""
         share = np.where(self.noise > 0, NOISY, DROWNED * eps)
         settled = (self.count >= 3) & (self.agreed >= 2)
-        rising = pushed & (self.state == RISING) & (may_rise > 0) & (rounding >= share * abs(D)) & ~last
-        rising &= ~(settled & (D == 0))
+        rising = pushed & (self.state == RISING) & (rounding >= share * abs(D)) & ~last
+        rising &= may_rise > (D == 0)   # where nothing changes at all, no larger steps than elsewhere are tried
         self.state = np.where(pushed & ~rising, FALLING, self.state).astype(np.int8)
         at_rounding = (2 * self.rounding >= self.error) | (2 * rounding >= self.error)
         done = pushed & ~rising & settled & closer & (at_rounding | (self.error <= rtol * abs(self.value)))
