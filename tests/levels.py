@@ -11,14 +11,15 @@ EPS = 2.0**-52
 
 
 def levels(seed, count, rows, results, real):
-    """Arguments of `climb` with everything that can happen: steps both ways, zeros, NaN, noise, smooth differences."""
+    """Arguments of `climb` for so many levels: steps both ways, zeros, NaN, noise, smooth differences."""
     rng = np.random.default_rng(seed)
     h, exact = np.full(rows, 0.5, real), rng.normal(size=(rows, results))
     for number in range(count):
         chosen = np.flatnonzero(rng.random(rows) < 0.9)
         shape = (chosen.size, results)
         steps = h[chosen][:, None]
-        D = exact[chosen] * (1 + rng.integers(0, 3, shape) * steps**2) + rng.choice([0, 0, 1e-14, 1e-3], shape) / steps
+        D = exact[chosen] * (1 + rng.integers(0, 3, shape) * steps**2)
+        D = D + rng.choice([0, 0, 1e-14, 1e-3], shape) / steps
         D = np.where(rng.random(shape) < 0.05, rng.choice([np.nan, np.inf, 0.0], shape), D)
         D[:, : int(rng.integers(0, 2))] = 0
         largest = rng.choice([0.0, 1.0, 1e6], shape)

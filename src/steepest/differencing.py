@@ -12,7 +12,7 @@ import numpy as np
 
 from .backends import current
 from .compiled_functions import resolve
-from .error_bars import Bars, bars_of, order_of
+from .error_bars import SHORTER, Bars, bars_of, order_of
 from .errors import DifferenceWarning, Status
 from .evaluation import Evaluation
 from .options import Settings, as_like, check_bounds, check_out, step_rule
@@ -247,16 +247,27 @@ class Run(Evaluation):
         """The error bars of all rows that have none yet."""
         value, status = found.value, found.status
         if self.settings.method == COMPLEX:
-            found.error = np.where(np.isfinite(value), np.finfo(self.dtype).eps * abs(value), np.inf)
+            found.error = np.where(np.isfinite(value), self._rounding_of_complex_steps(value, x), np.inf)
         elif self.rows:
             rows = np.flatnonzero(~found.mended & (abs(found.step).min(axis=1) > 0))
-            _, bend, _ = look.table()
+            _, *signs, _ = look.table()
             error, state = self._bars(
                 value[rows], status[rows], found.step[rows, 0], found.one_sided[rows], rows, x, f0,
-                np.where(np.isfinite(bend), bend, 0)[rows],
+                [np.where(np.isfinite(part), part, 0)[rows] for part in signs],
             )
             found.error[rows], status[rows] = error, state
         found.error = np.where(status == Status.FIXED, 0.0, found.error)
+
+    def _rounding_of_complex_steps(self, value, x):
+        """What rounding does to derivatives free of cancellation: it may come from larger ones that f adds up."""
+        eps, size = np.finfo(self.dtype).eps, abs(value)
+        if self.each or isinstance(self, LineRun):
+            return 2 * eps * size
+        scale = self.settings.x_scale
+        scale = 1.0 if scale is None else as_like(scale, self.shape, self.dtype, "x_scale")
+        scale = np.maximum(abs(x.reshape(-1)), scale)[:, None]
+        with np.errstate(all="ignore"):
+            return eps * (size + (size * scale).max(axis=0) / scale)
 
     def _refine(self):
         """F computes in less precision than the steps were chosen for: choose them again."""
@@ -330,8 +341,8 @@ class Run(Evaluation):
             for side in (BACKWARD, FORWARD) if method == BACKWARD else (FORWARD, BACKWARD):
                 yield side, length
 
-    def _bars(self, value, status, step, one_sided, rows, x, f0, bend=None):
-        """Error bars of some rows, and their statuses in the light of them: difference again with half the step."""
+    def _bars(self, value, status, step, one_sided, rows, x, f0, signs=None):
+        """Error bars of some rows, and their statuses in the light of them: difference again with a shorter step."""
         error = np.full(value.shape, np.inf)
         status = status.copy()
         order = order_of(self.settings.method, self.settings.order, one_sided, self.settings.n)
@@ -344,16 +355,15 @@ class Run(Evaluation):
             some = np.flatnonzero(group & usable)
             if some.size == 0:
                 continue
-            second = Bars(self.settings, self.dtype, self.function)
-            _, half = self.again(rows[some], abs(step[some]) / 2, method, x, f0, second)
-            if half is None:
+            look = Bars(self.settings, self.dtype, self.function)
+            _, second = self.again(rows[some], abs(step[some]) / SHORTER, method, x, f0, look)
+            if second is None:
                 continue
-            _, half_bend, rounding = second.table()
-            first_bend = np.zeros_like(half_bend) if bend is None else bend[some]
+            _, second_bend, second_rough, rounding = look.table()
+            bend, rough = (np.zeros((2, *second_bend.shape)) if signs is None else (part[some] for part in signs))
             state = status[some]
-            error[some] = bars_of(
-                value[some], state, half, rounding / 2.0**self.settings.n, first_bend, half_bend, order[some]
-            )
+            error[some] = bars_of(value[some], state, second, rounding / SHORTER**self.settings.n, bend, second_bend,
+                                  rough, second_rough, order[some])
             status[some] = state
         return error, status
 

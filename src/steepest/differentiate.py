@@ -199,7 +199,8 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
     if (  # every option at its default: the quick road
         method == "central" and order is None and step is None and rel_step is None and x_scale is None
         and bounds is None and f0 is None and noise is None and rtol is None and args is _NO_ARGUMENTS
-        and kwargs is None and vectorized is False and workers is None and progress is False and out is None and full_output is False
+        and kwargs is None and vectorized is False and workers is None and progress is False and out is None
+        and full_output is False
     ):
         settings = _PLAIN
         compiled = None if type(f) is FunctionType else at_once(f, x)

@@ -261,7 +261,7 @@ cdef void extend(Part *part, working **table, working D, working rounding, worki
         value = T + d * g
         spread = R * absolute(1 + g) + above_R * absolute(g)
         gain = absolute(g) if absolute(g) < absolute(1 + g) else absolute(1 + g)
-        if g > 0 and gain < least[j]:
+        if gain < least[j]:
             gain = least[j]
         error = absolute(d) * gain + spread
         above_T, above_R = table[0][j], table[1][j]

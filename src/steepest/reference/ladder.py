@@ -233,7 +233,7 @@ class _Part:
             value = new_T[..., j - 1] + d * g
             spread = new_R[..., j - 1] * abs(1 + g) + R[..., j - 1] * abs(g)
             gain = np.minimum(abs(g), abs(1 + g))
-            gain = np.where((g > 0) & (gain < self.least[j]), self.least[j], gain)
+            gain = np.where(gain < self.least[j], self.least[j], gain)
             error = abs(d) * gain + spread
             new_T[..., j], new_R[..., j] = np.where(there, value, 0), np.where(there, spread, 0)
             better = there & (error < best[1])
