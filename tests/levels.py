@@ -24,7 +24,8 @@ def levels(seed, count, rows, results, real):
         D[:, : int(rng.integers(0, 2))] = 0
         largest = rng.choice([0.0, 1.0, 1e6], shape)
         both = rng.choice([2.0, 2.0 + 1e-9], shape) + rng.choice([0, 1, 2.5], shape) * steps
-        yield (chosen, D.astype(real), largest.astype(real), both.astype(real), abs(rng.normal(size=chosen.size)).astype(real),
-               h[chosen], rng.integers(0, 3, chosen.size).astype(np.int8), rng.random(chosen.size) < number / 30,
+        size = abs(rng.normal(size=chosen.size))
+        yield (chosen, D.astype(real), largest.astype(real), both.astype(real), size.astype(real), h[chosen],
+               rng.integers(0, 3, chosen.size).astype(np.int8), rng.random(chosen.size) < number / 30,
                EPS, float(rng.choice([0, 1e-6])))
         h = (h * rng.choice([1 / RATIO, RATIO**-3, 16.0], rows)).astype(real)
