@@ -11,7 +11,16 @@ from .differencing import Found, LineRun, Run
 from .errors import Status
 from .options import as_positive
 from .reference.callback import working_type
-from .reference.difference import BACKWARD, CENTRAL, FORWARD, RESOLUTION, refuse_outside, weights
+from .reference.difference import (
+    BACKWARD,
+    CENTRAL,
+    FORWARD,
+    RESOLUTION,
+    ROW_CENTRAL,
+    ROW_ONE_SIDED,
+    refuse_outside,
+    weights,
+)
 from .reference.ladder import DONE, FAR_DOWN, LOST, NOTHING, RATIO, UP
 
 # The first step as a share of |x|, by the order of the derivative. Measured on the 16 problems of
@@ -39,38 +48,44 @@ CLOSE = 1e-6
 SPIKE = 1e3
 
 
+# Values that a row of a kind has.
+USED = {ROW_CENTRAL: lambda differences: 2 * differences.reach, ROW_ONE_SIDED: lambda differences: differences.one_sided}
+
+
 class Glimpses:
-    """What a level shows beside its differences, block by block: the largest |f|, f(x + h) + f(x - h), finite sides.
+    """What a level shows, block by block: differences, the largest |f|, f(x + h) + f(x - h), which sides are finite.
+
+    A row that for want of room was differenced in another way than asked for has no difference.
 
     With ``even > 0`` it makes derivatives of that even order of the values, and of f(x) when they are not shown with
     them: so f(x) need not be evaluated at every level.
     """
 
-    def __init__(self, run, n, even, base=None):
-        self.run, self.n, self.even, self.base = run, n, even, base
+    def __init__(self, run, kind, n, even, base=None):
+        self.run, self.kind, self.n, self.even, self.base = run, kind, n, even, base
         self.eps = float(np.finfo(run.dtype).eps)
         self.blocks: list = []
 
     def __call__(self, differences, first, last):
-        function, count = self.run.function, last - first
+        count = last - first
         kind, values = differences.kind[first:last], differences.values[:count]
-        used = np.array([2 * differences.reach, differences.one_sided, 0, 1])[kind]
+        used = USED[self.kind](differences)
         known = None
         if differences.has_base or differences.own_base:
             known = differences.base[: max(1, count) if differences.own_base else 1]
         with np.errstate(all="ignore"):
-            size = self._sizes(values)
-            largest = np.where(np.arange(values.shape[1])[None, :, None] < used[:, None, None], size, 0).max(axis=1)
+            largest = self._sizes(values[:, :used]).max(axis=1)
             if known is not None and np.isfinite(known).all():
                 largest = np.maximum(largest, self._sizes(known))
             both = values[:, 0] + values[:, 1] if self.n == 1 and differences.reach else np.zeros_like(largest)
-            result = None
+            result = differences.result[:count]
             if self.even:
                 base = known if self.base is None else self.base[first:last]
                 result = self._combined(values, differences.points[first:last], base)
+            result = np.where((kind == self.kind)[:, None], result, np.nan)
             ahead = np.isfinite(values[:, 0]).any(axis=1)
-        self.blocks.append((largest, both, ahead, known if self.even else ahead, result if self.even else ahead))
-        self.eps = max(self.eps, function.coarsest)
+        self.blocks.append((result, largest, both, ahead, known if self.even else ahead))
+        self.eps = max(self.eps, self.run.function.coarsest)
 
     def _sizes(self, values):
         """|f|; for complex numbers, whose parts lie side by side, once for each part."""
@@ -89,46 +104,55 @@ class Glimpses:
         return total
 
     def table(self):
-        """``(largest, both, ahead, base, result)`` of all rows."""
+        """``(difference, largest, both, ahead, base)`` of all rows."""
+        if len(self.blocks) == 1:
+            return self.blocks[0]
         return tuple(np.concatenate(parts) for parts in zip(*self.blocks, strict=True))
 
 
 class Climb:
-    """Where some rows are on their ladders, and how they go on.
+    """The rows that are still on their ladders, and how they go on.
 
     Parameters
     ----------
     ladder : Ladder
-    h, least : arrays, (rows,)
-        First steps, and steps to which they rise at once.
-    room : array, (rows,)
-        The longest steps that there can be.
+    h, least, room, size, origin : arrays, (rows,)
+        First steps; steps to which they rise at once; the longest that there can be; |x|; the real part of x.
+    resolution : float
+        A step that is a smaller share of |x| is the last.
     """
 
-    def __init__(self, ladder, h, least, room):
-        self.ladder, self.h, self.least, self.room = ladder, np.minimum(h, room), least, room
-        self.top = self.h.copy()
-        self.levels, self.rises, self.losses, self.stride = (np.zeros(h.size, np.intp) for _ in range(4))
-        self.ahead = np.ones(h.size, bool)
-        self.active = np.arange(h.size)
+    ROWS = ("rows", "h", "least", "room", "size", "origin", "top", "rises", "losses", "stride")
 
-    def go_on(self, difference, glimpses, size, step, smallest, rtol):
-        """Take a level of the active rows into their tables, and choose the steps of the next."""
-        active, ladder = self.active, self.ladder
-        largest, both, self.ahead[active], _, _ = glimpses.table()
-        self.levels[active] += 1
-        room = (self.rises < RISES) & (self.top < self.room)
-        may_rise = np.where(room, 1 + (self.top < self.least), 0)[active]
-        last = (self.levels >= LEVELS)[active] | (step <= smallest) | (self.losses >= LOSSES)[active]
-        wants = ladder.climb(active, difference, largest, both, size, step, may_rise, last, glimpses.eps, rtol)
+    def __init__(self, ladder, h, least, room, size, origin, resolution):
+        self.ladder, self.resolution, self.levels = ladder, resolution, 0
+        self.h, self.least, self.room, self.size, self.origin = np.minimum(h, room), least, room, size, origin
+        self.rows, self.top = np.arange(h.size), self.h
+        self.rises, self.losses, self.stride = (np.zeros(h.size, np.intp) for _ in range(3))
+        self.ahead = np.ones(h.size, bool)
+
+    def go_on(self, glimpses, step, rtol):
+        """Take a level into the tables, choose the steps of the next, and leave out the rows that are done."""
+        difference, largest, both, self.ahead[self.rows], _ = glimpses.table()
+        ladder, rows = self.ladder, self.rows
+        self.levels += 1
+        may_rise = np.where((self.rises < RISES) & (self.top < self.room), 1 + (self.top < self.least), 0)
+        last = (step <= self.resolution * self.size) | (self.losses >= LOSSES) | (self.levels >= LEVELS)
+        wants = ladder.climb(rows, difference, largest, both, self.size, step, may_rise, last, glimpses.eps, rtol)
         up, far = wants == UP, wants == FAR_DOWN
-        self.rises[active] += up
-        self.losses[active] += (ladder.state[active] == LOST).any(axis=1)
-        stride = self.stride[active] = np.where(far, np.minimum(self.stride[active] + 1, STRIDE), 0)
-        risen = np.minimum(np.maximum(RISE * self.top, self.least), self.room)[active]
-        self.h[active] = np.where(up, risen, self.h[active] / RATIO ** np.maximum(stride, 1))
-        self.top[active] = np.maximum(self.top, self.h)[active]
-        self.active = active[wants != NOTHING]
+        if far.any():
+            self.losses = self.losses + (ladder.state[rows] == LOST).any(axis=1)
+        self.stride = np.where(far, np.minimum(self.stride + 1, STRIDE), 0)
+        self.h = self.h / RATIO ** np.maximum(self.stride, 1)
+        if up.any():
+            self.rises = self.rises + up
+            risen = np.minimum(np.maximum(RISE * self.top, self.least), self.room)
+            self.h = np.where(up, risen, self.h)
+            self.top = np.maximum(self.top, self.h)
+        going = wants != NOTHING
+        if not going.all():
+            for name in self.ROWS:
+                setattr(self, name, getattr(self, name)[going])
 
 
 class AdaptiveRun(Run):
@@ -205,35 +229,30 @@ class AdaptiveRun(Run):
 
     def _climb(self, rows, method, h, least, room, x, found):
         """Climb the ladders of some rows to their ends; tells where f was finite ahead of x when it was last seen."""
-        n, real = self.settings.n, working_type(self.dtype)
+        n, real, info = self.settings.n, working_type(self.dtype), np.finfo(self.dtype)
+        kind, power = (ROW_CENTRAL, 2) if method == CENTRAL else (ROW_ONE_SIDED, 1)
         points = (n + 1) // 2 if method == CENTRAL else n
         even = n if method == CENTRAL and n % 2 == 0 else 0
-        scheme = {"order": 2 * points, "n": 1} if even else {"order": 2 if method == CENTRAL else 1}
+        scheme = {"order": 2 * points, "n": 1} if even else {"order": power}
         columns = self.results * (2 if self.function.as_complex else 1)
-        ladder = self.kernels.Ladder(rows.size, columns, self.dtype, 2 if method == CENTRAL else 1, n,
-                                     _weight(method, points, n))
+        ladder = self.kernels.Ladder(rows.size, columns, self.dtype, power, n, _weight(method, points, n))
         if self.settings.noise is not None:
             ladder.noise[...] = self.settings.noise
-        size, origin = self.size(x)[rows], self.origin(x).real[rows].astype(real)
-        climb = Climb(ladder, h, least, np.minimum(room, np.finfo(self.dtype).max / 64).astype(real))
-        smallest = RESOLUTION * np.finfo(self.dtype).eps * size
+        room = np.minimum(room, info.max / 64).astype(real) * (1 - 8 * info.eps)    # of which rounding takes nothing
+        climb = Climb(ladder, h, least, room, self.size(x)[rows], self.origin(x).real[rows].astype(real),
+                      RESOLUTION * info.eps)
         base = None
-        while climb.active.size:
-            active = climb.active
-            step = self._exact(climb.h[active], origin[active], points)
-            glimpses = Glimpses(self, n, even, None if base is None else base[active])
-            differences, result = self.again(rows[active], step, method, x, found.base, glimpses,
-                                             with_base=bool(even) and base is None, **scheme)
+        while climb.rows.size:
+            step = self._exact(climb.h, climb.origin, points)
+            glimpses = Glimpses(self, kind, n, even, None if base is None else base[climb.rows])
+            _, result = self.again(rows[climb.rows], step, method, x, found.base, glimpses,
+                                   with_base=bool(even) and base is None, **scheme)
             if result is None:      # f computes in less precision than was thought
                 self.function.eps = self.function.coarsest
                 continue
-            if even:
-                _, _, _, shown, result = glimpses.table()
-                base = shown if base is None else base
-            elif self.function.as_complex:
-                result = np.ascontiguousarray(result).view(real)
-            climb.go_on(result, glimpses, size[active], abs(differences.step), smallest[active],
-                        self.settings.rtol or 0.0)
+            if even and base is None:
+                base = glimpses.table()[-1]
+            climb.go_on(glimpses, step, self.settings.rtol or 0.0)
         self._store(rows, ladder, method, found)
         return climb.ahead
 
@@ -241,7 +260,9 @@ class AdaptiveRun(Run):
         """Steps near `h` that lead to numbers of the type of x on both sides, so that none is rounded."""
         part = np.dtype(self.dtype.char.lower())
         with np.errstate(all="ignore"):
-            end = (origin + np.copysign(points * h, origin)).astype(part).astype(h.dtype)
+            end = origin + np.copysign(points * h, origin)
+            if part != h.dtype:
+                end = end.astype(part).astype(h.dtype)
             moved = abs(end - origin) / points
         return np.where((moved > 0) & np.isfinite(moved), moved, h)
 
