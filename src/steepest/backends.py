@@ -10,17 +10,19 @@ from types import SimpleNamespace
 
 from .kernels import callback as _kernel_callback
 from .kernels import difference as _kernel_difference
+from .kernels import ladder as _kernel_ladder
 from .kernels import native as _kernel_native
 from .kernels import update as _kernel_update
 from .reference import callback as _reference_callback
 from .reference import difference as _reference_difference
+from .reference import ladder as _reference_ladder
 from .reference import native as _reference_native
 from .reference import update as _reference_update
 
 __all__ = ["backend"]
 
 
-def _gather(name, callback, native, difference, update):
+def _gather(name, callback, native, difference, update, ladder):
     return SimpleNamespace(
         name=name,
         PythonFunction=callback.PythonFunction,
@@ -31,12 +33,18 @@ def _gather(name, callback, native, difference, update):
         central_gradient=difference.central_gradient,
         step=update.step,
         Optimizer=update.Optimizer,
+        Ladder=ladder.Ladder,
     )
 
 
 _BACKENDS = {
-    "kernels": _gather("kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update),
-    "reference": _gather("reference", _reference_callback, _reference_native, _reference_difference, _reference_update),
+    "kernels": _gather(
+        "kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update, _kernel_ladder
+    ),
+    "reference": _gather(
+        "reference", _reference_callback, _reference_native, _reference_difference, _reference_update,
+        _reference_ladder,
+    ),
 }
 
 

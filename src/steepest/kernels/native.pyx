@@ -58,6 +58,16 @@ cdef extern from *:
     }
     #endif
 
+    /* Leave the rest of the core to whoever shares it, for some nanoseconds. */
+    static inline void steepest_pause(void)
+    {
+    #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+        __builtin_ia32_pause();
+    #elif defined(__GNUC__) && defined(__aarch64__)
+        __asm__ volatile("yield");
+    #endif
+    }
+
     /* Set before the interpreter goes: it takes the places along in which daemon threads note their exceptions. The
        main thread keeps its place. */
     static volatile int steepest_ending = 0;
@@ -78,6 +88,7 @@ cdef extern from *:
     }
     """
     long long steepest_milliseconds() noexcept nogil
+    void steepest_pause() noexcept nogil
     PyObject **steepest_raised() noexcept
     int steepest_ending
     const volatile int *steepest_end(bint stays) noexcept
@@ -327,3 +338,15 @@ cdef int stop(NativeFunction self, int status) except -1 with gil:
         self.check_size(array.size)
         raise FunctionError(f"{self.label} raised an exception where it is compiled, and none where it is not", status)
     raise FunctionError(f"{self.label} returned the status {status}: it cannot go on", status)
+
+
+def linger(cnp.ndarray flags not None, Py_ssize_t i, Py_ssize_t looks):
+    """Look at ``flags[i]``, without the GIL, until it is set or has been looked at so often; return whether it is."""
+    if cnp.PyArray_TYPE(flags) != cnp.NPY_INT or not cnp.PyArray_ISCARRAY(flags) or not 0 <= i < flags.size:
+        raise ValueError("flags must be a contiguous array of C integers with an entry i")
+    cdef const volatile int *flag = <const volatile int *>cnp.PyArray_DATA(flags) + i
+    with nogil:
+        while not flag[0] and looks > 0:
+            steepest_pause()
+            looks -= 1
+    return flag[0] != 0
