@@ -48,8 +48,11 @@ CLOSE = 1e-6
 SPIKE = 1e3
 
 
-# Values that a row of a kind has.
-    """What a level shows, block by block: differences, the largest |f|, f(x + h) + f(x - h), and finite sides.
+# How many values a row of a kind has.
+USED = {
+    ROW_CENTRAL: lambda differences: 2 * differences.reach,
+    ROW_ONE_SIDED: lambda differences: differences.one_sided,
+}
 
 
 class Glimpses:
