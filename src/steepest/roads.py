@@ -21,11 +21,12 @@ def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
 
         return SwitchRun(f, settings, *where, lambda other: run_for(f, other, *where))
     settings, scaled = _without_scale(settings)
+    if settings.choosing == "adaptive" and settings.noise == "auto":
+        from .adaptive_noise import AdaptiveNoisyRun
+
+        return AdaptiveNoisyRun(f, settings, *where)
     if settings.choosing == "adaptive":
-        if settings.noise == "auto":
-            from .adaptive_noise import AdaptiveNoisyRun as AdaptiveRun
-        else:
-            from .adaptive import AdaptiveRun
+        from .adaptive import AdaptiveRun
 
         return AdaptiveRun(f, settings, *where)
     if scaled:
@@ -46,11 +47,12 @@ def line_run_for(f, settings, v):
 
         return SwitchLineRun(f, settings, v, lambda other: line_run_for(f, other, v))
     settings, scaled = _without_scale(settings)
+    if settings.choosing == "adaptive" and settings.noise == "auto":
+        from .adaptive_noise import AdaptiveNoisyLineRun
+
+        return AdaptiveNoisyLineRun(f, settings, v)
     if settings.choosing == "adaptive":
-        if settings.noise == "auto":
-            from .adaptive_noise import AdaptiveNoisyLineRun as AdaptiveLineRun
-        else:
-            from .adaptive import AdaptiveLineRun
+        from .adaptive import AdaptiveLineRun
 
         return AdaptiveLineRun(f, settings, v)
     if scaled:
