@@ -30,7 +30,7 @@ MSVC_FLAGS = ["/O2", "/fp:precise"]
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow"]
 SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
-KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference"))
+KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "ladder"))
 # The hot ones, whose loops are built for several instruction sets.
 LOOPS = ("update", "stencil", "weighted")
 KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))

@@ -329,3 +329,17 @@ def test_kernels_and_reference_agree_on_every_bit():
 def test_nothing_is_asked_of_f_where_there_is_no_x():
     assert sd.gradient(never, np.zeros(0), noise=1e-3).shape == (0,)
     assert sd.derivative(never, np.zeros((0, 3)), noise="auto").shape == (0, 3)
+
+
+@pytest.mark.parametrize("sigma", [1e-3, 1e-6, 1e-9])
+def test_adaptive_differences_take_the_noise_given_or_found(sigma):
+    for noise in (sigma, "auto"):
+        found = [sd.derivative(Noisy(np.sin, sigma, seed, normal=True), 1.0, method="adaptive", noise=noise,
+                               full_output=True) for seed in range(10)]
+        errors = np.array([abs(one.value - math.cos(1)) for one in found])
+        assert np.median(errors) <= 300 * sigma
+        assert (errors <= 10 * np.array([one.error for one in found])).all()
+        assert all(one.success for one in found)
+    along = sd.jvp(Noisy(rosen, sigma), X, np.ones(5), method="adaptive", noise="auto", full_output=True)
+    assert abs(along.value - rosen_der(X).sum()) <= 10 * along.error
+    assert "noise level" in along.message

@@ -22,7 +22,7 @@ __all__ = ["backend"]
 
 
 # Functions of kernels that are imported at their first use, and the module each stands in.
-LATER = {"sweep": "stencil", "even_spacing": "stencil", "gradient_at_once": "stencil",
+LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gradient_at_once": "stencil",
          "fornberg": "weighted", "WeightedSums": "weighted"}
 
 

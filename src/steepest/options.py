@@ -30,7 +30,6 @@ CHOOSING = {"adaptive": CENTRAL, "switch": FORWARD}
 LATER = {
     "noise": "noise-aware steps",
     "sparsity": "sparse Jacobians",
-    "method='adaptive'": "the adaptive method",
     "method='switch'": "the switch from forward to central differences",
     "x_scale='auto'": "automatic scales",
 }
@@ -102,6 +101,8 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
         order = {CENTRAL: 2, FORWARD: 1, BACKWARD: 1, COMPLEX: 1}[code]
     else:
         order = as_integer(order, "order")
+        if choosing == "adaptive" and order != 2:
+            raise ValueError("order cannot be given with method='adaptive', which raises it as far as it helps")
         # central is the default method, and order its parameter: one-sided methods take the default order, 2, too
         if order not in ORDERS[code]:
             raise ValueError(
@@ -286,7 +287,8 @@ def as_like(value, shape, dtype, name):
     return np.ascontiguousarray(array, dtype=working_type(dtype)).reshape(-1)
 
 
-def _positive(value, shape, dtype, name):
+def as_positive(value, shape, dtype, name):
+    """The same for numbers that must be positive and finite."""
     array = as_like(value, shape, dtype, name)
     bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
     if bad.size:
@@ -307,12 +309,12 @@ def step_rule(settings, shape, dtype, eps):
     real = working_type(dtype)
     zero = np.zeros(1, real)
     if settings.step is not None:
-        step = _positive(settings.step, shape, dtype, "step")
+        step = as_positive(settings.step, shape, dtype, "step")
         return factor, (step, zero, step)
-    scale = np.ones(1, real) if settings.x_scale is None else _positive(settings.x_scale, shape, dtype, "x_scale")
+    scale = np.ones(1, real) if settings.x_scale is None else as_positive(settings.x_scale, shape, dtype, "x_scale")
     default = real.type(factor) * scale
     if settings.rel_step is not None:
-        return factor, (zero, _positive(settings.rel_step, shape, dtype, "rel_step"), default)
+        return factor, (zero, as_positive(settings.rel_step, shape, dtype, "rel_step"), default)
     return factor, (default, np.full(1, factor, real), default)
 
 

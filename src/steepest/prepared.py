@@ -123,7 +123,7 @@ class Gradient(_Prepared):
         As for `gradient`.
     x0 : array_like
         A point of the shape and type of those to come; f is not called.
-    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, progress
+    method, order, step, rel_step, x_scale, bounds, noise, rtol, args, kwargs, vectorized, workers, progress
         As for `gradient`.
     memory : bool or int, optional
         Remember what a call had to find out (the noise level and the steps of ``noise=``, the sizes of
@@ -152,10 +152,11 @@ class Gradient(_Prepared):
     """
 
     def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                 noise=None, memory=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False):
+                 noise=None, rtol=None, memory=None, args=(), kwargs=None, vectorized=False, workers=None,
+                 progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
-                         bounds=bounds, noise=noise, memory=memory, args=args, kwargs=kwargs, vectorized=vectorized,
-                         workers=workers, progress=progress)
+                         bounds=bounds, noise=noise, rtol=rtol, memory=memory, args=args, kwargs=kwargs,
+                         vectorized=vectorized, workers=workers, progress=progress)
 
     def __call__(self, x, out=None):
         """Gradient at x.
@@ -225,7 +226,7 @@ class Jacobian(_Prepared):
         As for `jacobian`.
     x0 : array_like, (n,)
         A point of the shape and type of those to come; f is not called.
-    method, order, step, rel_step, x_scale, bounds, sparsity, noise, args, kwargs, vectorized, workers, progress
+    method, order, step, rel_step, x_scale, bounds, sparsity, noise, rtol, args, kwargs, vectorized, workers, progress
         As for `jacobian`.
     memory : bool or int, optional
         As for `Gradient`.
@@ -249,11 +250,11 @@ class Jacobian(_Prepared):
     _vector = True
 
     def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                 sparsity=None, noise=None, memory=None, args=(), kwargs=None, vectorized=False, workers=None,
-                 progress=False):
+                 sparsity=None, noise=None, rtol=None, memory=None, args=(), kwargs=None, vectorized=False,
+                 workers=None, progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
-                         bounds=bounds, sparsity=sparsity, noise=noise, memory=memory, args=args, kwargs=kwargs,
-                         vectorized=vectorized, workers=workers, progress=progress)
+                         bounds=bounds, sparsity=sparsity, noise=noise, rtol=rtol, memory=memory, args=args,
+                         kwargs=kwargs, vectorized=vectorized, workers=workers, progress=progress)
 
     def __call__(self, x, out=None):
         """Jacobian at x, shape (m, n); `out` takes it when given."""

@@ -13,18 +13,26 @@ __all__ = ["line_run_for", "run_for"]
 
 def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
     """The run for these options: as `Run`."""
-    _refuse_later(settings)
+    if settings.sparsity is not None:
+        raise later("sparsity")
     where = shape, dtype, vector, each
     if settings.choosing == "switch":
         from .switching import SwitchRun
 
         return SwitchRun(f, settings, *where, lambda other: run_for(f, other, *where))
-    if isinstance(settings.x_scale, str):
-        settings, scaled = _without_scale(settings)
-        if scaled:
-            from .scales import ScaledRun
+    settings, scaled = _without_scale(settings)
+    if settings.choosing == "adaptive" and settings.noise == "auto":
+        from .adaptive_noise import AdaptiveNoisyRun
 
-            return ScaledRun(f, settings, *where)
+        return AdaptiveNoisyRun(f, settings, *where)
+    if settings.choosing == "adaptive":
+        from .adaptive import AdaptiveRun
+
+        return AdaptiveRun(f, settings, *where)
+    if scaled:
+        from .scales import ScaledRun
+
+        return ScaledRun(f, settings, *where)
     if settings.noise is not None:
         from .noisy import NoisyRun
 
@@ -34,17 +42,23 @@ def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
 
 def line_run_for(f, settings, v):
     """The run along one direction: as `LineRun`."""
-    _refuse_later(settings)
     if settings.choosing == "switch":
         from .switching import SwitchLineRun
 
         return SwitchLineRun(f, settings, v, lambda other: line_run_for(f, other, v))
-    if isinstance(settings.x_scale, str):
-        settings, scaled = _without_scale(settings)
-        if scaled:
-            from .scales import ScaledLineRun
+    settings, scaled = _without_scale(settings)
+    if settings.choosing == "adaptive" and settings.noise == "auto":
+        from .adaptive_noise import AdaptiveNoisyLineRun
 
-            return ScaledLineRun(f, settings, v)
+        return AdaptiveNoisyLineRun(f, settings, v)
+    if settings.choosing == "adaptive":
+        from .adaptive import AdaptiveLineRun
+
+        return AdaptiveLineRun(f, settings, v)
+    if scaled:
+        from .scales import ScaledLineRun
+
+        return ScaledLineRun(f, settings, v)
     if settings.noise is not None:
         from .noisy import NoisyLineRun
 
@@ -55,14 +69,9 @@ def line_run_for(f, settings, v):
 def _without_scale(settings):
     """The options without an automatic scale, and whether one has to be found.
 
-    The caller's steps and the complex step need none, and the search for the steps of a noisy f finds its own.
+    The caller's steps and the complex step need none; searches for steps, adaptive or in noise, find their own.
     """
+    if not isinstance(settings.x_scale, str):
+        return settings, False
     needed = settings.step is None and settings.noise is None and settings.method != COMPLEX
     return settings.but(x_scale=None), needed
-
-
-def _refuse_later(settings):
-    if settings.choosing == "adaptive":
-        raise later("method='adaptive'")
-    if settings.sparsity is not None:
-        raise later("sparsity")

@@ -21,8 +21,8 @@ import steepest as sd
 # The point at which everything is differentiated, unless a test needs another.
 X = np.array([0.5, -1.25, 2.0])
 
-PREPARED = frozenset({"method", "order", "step", "rel_step", "x_scale", "bounds", "args", "kwargs", "noise", "workers",
-                      "progress"})
+PREPARED = frozenset({"method", "order", "step", "rel_step", "x_scale", "bounds", "args", "kwargs", "noise", "rtol",
+                      "workers", "progress"})
 CALLED = PREPARED | {"out"}
 FULL = CALLED | {"f0", "full_output"}
 LEVEL = frozenset({"bounds", "args", "kwargs", "workers", "progress"})
@@ -192,6 +192,8 @@ OPTIONS = [
     {"noise": "auto", "method": "forward", "full_output": True},
     {"x_scale": "auto"},
     {"method": "switch"},
+    {"method": "adaptive"},
+    {"full_output": True, "method": "adaptive", "rtol": 1e-6},
 ]
 
 
