@@ -41,7 +41,7 @@ WIDER = {
     "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512",
                "-mtune=skylake-avx512"],
 }
-# Loops over a line of the cache stay loops until they are made vectors: unrolled before, gcc leaves half of them scalar.
+# Loops over a line of the cache stay loops until they are made vectors: unrolled before, gcc leaves half scalar.
 OF_LINES = {"weighted": ["--param=max-completely-peel-times=4"]}
 MSVC_WIDER = {"avx2": ["/arch:AVX2"], "avx512": ["/arch:AVX512"]}
 if platform.machine().lower() in ("x86_64", "amd64"):
