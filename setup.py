@@ -32,7 +32,7 @@ SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-poi
 
 KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "ladder"))
 # The hot ones, whose loops are built for several instruction sets.
-LOOPS = ("update", "stencil", "weighted")
+LOOPS = ("update", "stencil", "weighted", "fused")
 KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))
 # The hot arithmetic once more for each wider instruction set, chosen at import: the same bits, sooner.
 WIDER = {

@@ -23,7 +23,7 @@ __all__ = ["backend"]
 
 # Functions of kernels that are imported at their first use, and the module each stands in.
 LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gradient_at_once": "stencil",
-         "fornberg": "weighted", "WeightedSums": "weighted"}
+         "fornberg": "weighted", "WeightedSums": "weighted", "FusedSweep": "fused"}
 
 
 class _Backend(SimpleNamespace):
