@@ -173,3 +173,12 @@ def test_an_f_whose_period_fits_the_first_step_does_not_look_smooth():
     """Sampled at multiples of the step alone, or with half of it, this sine is a gentle slope."""
     found = sd.derivative(lambda t: np.sin(1e8 * t), 0.3, order=6, full_output=True)
     assert not found.success
+
+
+@pytest.mark.parametrize("options", [{"order": 2}, {"order": 4}, {"order": 8}, {"method": "forward", "order": 3},
+                                     {"method": "adaptive"}], ids=str)
+def test_bars_of_complex_derivatives_hold(options):
+    z = np.linspace(0.3, 4, 12) * (1 - 0.4j)
+    found = sd.derivative(np.exp, z, full_output=True, **options)
+    assert found.success and found.error.shape == z.shape
+    assert (abs(found.value - np.exp(z)) <= 10 * found.error).all()

@@ -61,19 +61,18 @@ class Bars:
 
     def _rough(self, differences, kind, step, values, base):
         """How far the differences are off those of the lowest order."""
-        rough = np.zeros((len(values), differences.result.shape[1]))
-        if self.settings.n > 1:
-            return rough
+        rough = np.zeros((len(values), values.shape[2]))
         with np.errstate(all="ignore"):
             for rows, more in ((kind == ROW_CENTRAL, differences.reach > 1),
                                (kind == ROW_ONE_SIDED, differences.one_sided > 1)):
-                if not (more and rows.any()):
+                if not (more and self.settings.n == 1 and rows.any()):
                     continue
                 other = base if len(base) < len(values) or not differences.own_base else base[rows]
                 central = kind[rows][0] == ROW_CENTRAL
                 change = values[rows, 0] - (values[rows, 1] if central else other)
                 lowest = change / (step[rows] * (2 if central else 1))[:, None]
-                rough[rows] = abs(lowest - differences.result[: len(values)][rows])
+                rough[rows] = lowest - differences.result[: len(values)][rows]
+            rough = np.hypot(rough[:, ::2], rough[:, 1::2]) if self.function.as_complex else abs(rough)
         return np.where(np.isfinite(rough), rough, 0)
 
     def _amplification(self, differences):
