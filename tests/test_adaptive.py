@@ -210,20 +210,23 @@ def test_noise_that_is_not_told_is_in_the_bar_or_unresolved(level):
 
 @pytest.mark.parametrize("level", [1e-10, 1e-6, 1e-3])
 def test_noise_that_is_given_makes_large_steps_and_honest_bars(level):
-    from steepest.options import check_options
-    from steepest.roads import run_for
-
     covered, relative = [], []
     for seed in range(20):
-        settings = check_options("adaptive", None, None, None, None, None, None, (), None, False, None)
-        settings.noise = level
-        run = run_for(noisy(lambda t: np.exp(-t / 1e6), level, seed), settings, (), np.dtype(float), each=True)
-        found = run.solve(np.array(1.0))
-        error = abs(found.value[0, 0] + 1e-6)
-        covered.append(error <= 10 * found.error[0, 0])
+        found = full(noisy(lambda t: np.exp(-t / 1e6), level, seed), 1.0, noise=level)
+        error = abs(found.value + 1e-6)
+        covered.append(error <= 10 * found.error)
         relative.append(error / 1e-6)
     assert np.mean(covered) >= 0.95
     assert np.median(relative) <= 0.02
+
+
+@pytest.mark.parametrize("level", [1e-9, 1e-5])
+def test_noise_may_be_found_out_before(level):
+    covered = []
+    for seed in range(20):
+        found = full(noisy(np.exp, level, seed), 1.0, noise="auto")
+        covered.append(not found.success or abs(found.value - np.e) <= 10 * found.error)
+    assert np.mean(covered) >= 0.95
 
 
 # vectors
