@@ -57,9 +57,10 @@ cdef struct Field:
     void *data
     Py_ssize_t strides[AXES]
 
-# What a term takes: so many nodes, which of them is the origin (or -1), and what is made of a constant 1.
+# What a term takes: so many nodes, which of them is the origin (or -1), and what is made of a constant 1; where the list
+# of what a run takes for it ends.
 cdef struct Taken:
-    Py_ssize_t count, origin
+    Py_ssize_t count, origin, end
     double total
 
 # What a thread writes down while it works: nodes that are taken, and their weights; first those of the outer axes.

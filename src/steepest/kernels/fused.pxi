@@ -14,11 +14,12 @@ from libc.string cimport memcpy
 from steepest.kernels.fused cimport AXES, Field, Loops, Output, Plan, Rows, Rule, Scratch, Taken, Term, sweep_t
 
 cdef enum:
-    PIECE = 128         # numbers that are summed up at a time: as many as are asked for at a time
-    RUN = 1024          # the same where nothing is asked for ahead
-    SHORT = 2           # numbers that are not worth a loop
-    FETCH = 1024        # how many numbers before they are needed they are asked for
     LINE = 64           # bytes that come from memory at a time
+    LINES = 16          # how many are asked for at a time, and so many bytes of results made before they are written
+    ROW = 64            # lines of a row that is done at once
+    RUN = 1024          # numbers that are summed up at a time where nothing is asked for
+    FETCH = 8192        # how many bytes before they are needed they are asked for
+    SHORT = 2           # numbers that are not worth a loop
 
 include "_lines.pxi"
 
@@ -148,14 +149,14 @@ cdef inline floating add_one(const floating **at, const floating **origins, cons
     return total
 
 
-cdef void add_up(floating *out, const Scratch *scratch, Py_ssize_t taken, Py_ssize_t start, Py_ssize_t within,
-                 Py_ssize_t count) noexcept nogil:
+cdef void add_up(floating *out, const Scratch *scratch, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t start,
+                 Py_ssize_t within, Py_ssize_t count) noexcept nogil:
     """Write what is taken, times its weights, from `start` on, `within` its run, to `out`."""
-    cdef const floating **at = <const floating **>scratch.at
-    cdef const floating **origins = <const floating **>scratch.origins
-    cdef const floating **along = <const floating **>scratch.along
-    cdef const floating *w = <const floating *>scratch.weights
-    cdef Py_ssize_t k = 0, i
+    cdef const floating **at = <const floating **>scratch.at + begin
+    cdef const floating **origins = <const floating **>scratch.origins + begin
+    cdef const floating **along = <const floating **>scratch.along + begin
+    cdef const floating *w = <const floating *>scratch.weights + begin
+    cdef Py_ssize_t taken = end - begin, k = 0, i
     cdef int many
     if count <= SHORT:
         for i in range(count):
@@ -274,6 +275,84 @@ cdef Py_ssize_t take(const Plan *plan, const Term *term, Py_ssize_t node, const 
     return begin + taken.count
 
 
+cdef floating scale_of(const Plan *plan, floating most) noexcept nogil:
+    """What numbers, the largest of which is given, are multiplied by so that they can be squared."""
+    if most > <floating>plan.scales[1]:
+        return <floating>plan.scales[3]
+    if most < <floating>plan.scales[0] and most > 0:
+        return <floating>plan.scales[2]
+    return 1
+
+
+cdef void find_lengths(const Plan *plan, const Output *output, const Scratch *scratch, floating *out, Py_ssize_t start,
+                       Py_ssize_t within, Py_ssize_t count) noexcept nogil:
+    """Write the roots of the sums of the squares of the terms; as `add_up`, and at most RUN numbers."""
+    cdef floating part[RUN]
+    cdef floating total[RUN]
+    cdef Py_ssize_t i, begin = 0, terms = output.last_term - output.first_term
+    cdef floating least = <floating>plan.scales[0], most = <floating>plan.scales[1]
+    cdef int k, hard = 0
+    for i in range(count):
+        total[i] = 0
+    for k in range(output.first_term, output.last_term):
+        add_up(part, scratch, begin, scratch.terms[k].end, start, within, count)
+        begin = scratch.terms[k].end
+        for i in range(count):
+            total[i] = total[i] + part[i] * part[i]
+    if plan.paired:
+        for i in range(count // 2):
+            total[i] = total[2 * i] + total[2 * i + 1]
+        count, terms = count // 2, 2 * terms
+    # no term is too small or too large where the sum of their squares is in between
+    least, most = least * least * terms * 2, most * most
+    for i in range(count):
+        hard += not (total[i] >= least and total[i] <= most)
+    if hard:
+        find_hard_lengths(plan, output, scratch, out, part, total, start, within, count)
+        return
+    for i in range(count):
+        out[i] = root_of[floating](total[i])
+
+
+cdef void find_hard_lengths(const Plan *plan, const Output *output, const Scratch *scratch, floating *out,
+                            floating *part, floating *total, Py_ssize_t start, Py_ssize_t within,
+                            Py_ssize_t count) noexcept nogil:
+    """The same where some squares may not be held: those are found at another scale."""
+    cdef floating scale[RUN]
+    cdef Py_ssize_t i, j, each = 2 if plan.paired else 1, begin
+    cdef floating x
+    cdef bint hard = False
+    cdef int k, scaled
+    for i in range(count):
+        scale[i] = 0        # the largest, at first
+    for scaled in range(2):
+        begin = 0
+        for k in range(output.first_term, output.last_term):
+            add_up(part, scratch, begin, scratch.terms[k].end, start, within, count * each)
+            begin = scratch.terms[k].end
+            if scaled:      # the sums of pairs are two until the end
+                for i in range(count * each):
+                    x = part[i] * scale[i // each]
+                    total[i] = total[i] + x * x
+            else:
+                for i in range(count * each):
+                    x = size_of[floating](part[i])
+                    scale[i // each] = x if x > scale[i // each] else scale[i // each]
+        if not scaled:
+            for i in range(count):
+                scale[i] = scale_of[floating](plan, scale[i])
+                hard = hard or scale[i] != 1
+            if not hard:
+                break
+            for i in range(count * each):
+                total[i] = 0
+    for i in range(count):
+        x = total[i]
+        if hard and each == 2:
+            x = total[2 * i] + total[2 * i + 1]
+        out[i] = root_of[floating](x) * (1 / scale[i])
+
+
 cdef inline void put_past(char *out, const char *piece, Py_ssize_t count) noexcept nogil:
     """Write some bytes, the whole lines of them past the caches."""
     cdef Py_ssize_t at = min(count, steepest_to_line(out))
@@ -284,124 +363,52 @@ cdef inline void put_past(char *out, const char *piece, Py_ssize_t count) noexce
     memcpy(out + at, piece + at, count - at)
 
 
-cdef void run_sum(const Plan *plan, const Output *output, const Scratch *scratch, floating *out, Py_ssize_t node,
-                  Py_ssize_t count, Rows rows) noexcept nogil:
-    """A run of `count` numbers from `node` on, in every row: the sum of the terms."""
-    cdef floating piece[PIECE]
+cdef void run(const Plan *plan, const Output *output, const Scratch *scratch, floating *out, Py_ssize_t node,
+              Py_ssize_t count, Rows rows) noexcept nogil:
+    """A run of `count` numbers from `node` on, in every row."""
+    cdef floating piece[RUN]
+    cdef const floating **at = <const floating **>scratch.at
     cdef const floating **outer = <const floating **>scratch.outer
     cdef const floating *outer_weights = <const floating *>scratch.outer_weights
     cdef const floating *farthest = NULL
-    cdef const floating *at
-    cdef Py_ssize_t taken = 0, start = 0, passed = 0, row, many, i, ahead = LINE // sizeof(floating)
+    cdef floating *to
+    cdef Py_ssize_t taken = 0, start, passed = 0, row, many, most, i, each = 2 if plan.paired else 1
+    cdef Py_ssize_t line = LINE // sizeof(floating)
+    cdef bint passing = plan.passing and count > SHORT
     cdef int k
     for k in range(output.first_term, output.last_term):
         taken = take(plan, &plan.terms[k], node, outer + passed, outer_weights + passed, scratch.terms[k], scratch,
                      taken)
         passed += scratch.terms[k].count
+        scratch.terms[k].end = taken
     for i in range(taken):
-        at = (<const floating **>scratch.at)[i]
-        farthest = at if at > farthest else farthest
+        farthest = at[i] if at[i] > farthest else farthest
+    most = RUN
+    if passing:
+        most = min(ROW * line, <Py_ssize_t>RUN) if count <= ROW * line else LINES * line
     for row in range(rows.count):
         start, passed = 0, row * rows.in_stride
-        if not plan.passing or count <= SHORT:
-            while start < count:
-                add_up(out + start, scratch, taken, passed + start, start, min(count - start, <Py_ssize_t>RUN))
-                start += RUN
-        else:       # from the second piece on, whole lines
-            many = min(count, PIECE - ahead + steepest_to_line(out) // <Py_ssize_t>sizeof(floating))
-            while start < count:
+        many = min(count, most)
+        if passing and count > most:      # from the second piece on, whole lines
+            many = most - each * line + each * (steepest_to_line(out) // <Py_ssize_t>sizeof(floating))
+        while start < count:
+            if passing and taken:
                 i = 0
-                while i < many and taken:
-                    steepest_fetch(farthest + passed + start + FETCH + i)
-                    i += ahead
-                add_up(piece, scratch, taken, passed + start, start, many)
-                put_past(<char *>(out + start), <const char *>piece, many * sizeof(floating))
-                start += many
-                many = min(count - start, <Py_ssize_t>PIECE)
+                while i < many:
+                    steepest_fetch(<const char *>(farthest + passed + start + i) + FETCH)
+                    i += line
+            to = out + start // each
+            if passing:
+                to = &piece[0]
+            if plan.root:
+                find_lengths(plan, output, scratch, to, passed + start, start, many)
+            else:
+                add_up(to, scratch, 0, taken, passed + start, start, many)
+            if passing:
+                put_past(<char *>(out + start // each), <const char *>piece, many // each * sizeof(floating))
+            start += many
+            many = min(count - start, most)
         out += rows.out_stride
-
-
-cdef floating scale_of(const Plan *plan, floating most) noexcept nogil:
-    """What numbers, the largest of which is given, are multiplied by so that they can be squared."""
-    if most > <floating>plan.scales[1]:
-        return <floating>plan.scales[3]
-    if most < <floating>plan.scales[0] and most > 0:
-        return <floating>plan.scales[2]
-    return 1
-
-
-cdef void run_root(const Plan *plan, const Output *output, const Scratch *scratch, floating *out, Py_ssize_t node,
-                   Py_ssize_t count, Py_ssize_t skipped) noexcept nogil:
-    """A run of `count` numbers from `node` on, skipping some: the root of the sum of the squares of the terms."""
-    cdef floating part[PIECE]
-    cdef floating total[PIECE]
-    cdef floating most[PIECE]
-    cdef floating x
-    cdef Py_ssize_t start = 0, i, many
-    cdef bint hard
-    while start < count:
-        many = min(count - start, <Py_ssize_t>PIECE)
-        for i in range(many):
-            total[i], most[i] = 0, 0
-        add_squares(plan, output, scratch, total, most, part, False, node, start,
-                    skipped, many)
-        if plan.paired:
-            for i in range(many // 2):
-                x = most[2 * i] if most[2 * i] > most[2 * i + 1] else most[2 * i + 1]
-                most[2 * i], most[2 * i + 1] = x, x
-        hard = False
-        for i in range(many):
-            hard |= scale_of[floating](plan, most[i]) != 1
-        if hard:
-            for i in range(many):
-                total[i], most[i] = 0, scale_of[floating](plan, most[i])
-            add_squares(plan, output, scratch, total, most, part, True, node, start,
-                        skipped, many)
-        else:
-            for i in range(many):
-                most[i] = 1
-        if plan.paired:
-            for i in range(many // 2):
-                out[start // 2 + i] = root_of[floating](total[2 * i] + total[2 * i + 1]) * (1 / most[2 * i])
-        else:
-            for i in range(many):
-                out[start + i] = root_of[floating](total[i]) * (1 / most[i])
-        start += PIECE
-
-
-cdef void add_squares(const Plan *plan, const Output *output, const Scratch *scratch, floating *total, floating *most,
-                      floating *part, bint scaled, Py_ssize_t node, Py_ssize_t start, Py_ssize_t skipped,
-                      Py_ssize_t many) noexcept nogil:
-    """Add up the squares of the terms, and find the largest; or, with `scaled`, times the scales that are in `most`."""
-    cdef const floating **outer = <const floating **>scratch.outer
-    cdef const floating *outer_weights = <const floating *>scratch.outer_weights
-    cdef Py_ssize_t taken, i, passed = 0
-    cdef floating x
-    cdef int k
-    for k in range(output.first_term, output.last_term):
-        taken = take(plan, &plan.terms[k], node, outer + passed, outer_weights + passed, scratch.terms[k], scratch, 0)
-        passed += scratch.terms[k].count
-        add_up(part, scratch, taken, start + skipped, start, many)
-        if scaled:
-            for i in range(many):
-                x = part[i] * most[i]
-                total[i] = total[i] + x * x
-        else:
-            for i in range(many):
-                x = size_of[floating](part[i])
-                total[i] = total[i] + x * x
-                most[i] = x if x > most[i] else most[i]
-
-
-cdef inline void do_run(const Plan *plan, const Output *output, const Scratch *scratch, floating *out, Py_ssize_t node,
-                        Py_ssize_t end, Rows rows) noexcept nogil:
-    cdef Py_ssize_t width = plan.width // 2 if plan.paired else plan.width, row
-    if not plan.root:
-        run_sum(plan, output, scratch, out + node * width, node, (end - node) * plan.width, rows)
-        return
-    for row in range(rows.count):
-        run_root(plan, output, scratch, out + node * width + row * rows.out_stride, node, (end - node) * plan.width,
-                 row * rows.in_stride)
 
 
 cdef void do_rows(const Plan *plan, const Field *sources, const Field *outs, const Scratch *scratch,
@@ -412,7 +419,7 @@ cdef void do_rows(const Plan *plan, const Field *sources, const Field *outs, con
     cdef const Output *output
     cdef const Term *term
     cdef floating *out
-    cdef Py_ssize_t node, end, passed
+    cdef Py_ssize_t node, end, passed, width = plan.width // 2 if plan.paired else plan.width
     cdef int o, k, axis
     for o in range(plan.output_count):
         output = &plan.outputs[o]
@@ -434,7 +441,7 @@ cdef void do_rows(const Plan *plan, const Field *sources, const Field *outs, con
                 end = min(last, output.last)
             else:
                 end = node + 1
-            do_run(plan, output, scratch, out, node, end, rows)
+            run(plan, output, scratch, out + node * width, node, (end - node) * plan.width, rows)
             node = end
 
 
