@@ -18,6 +18,7 @@ from .errors import (
     CompilationWarning,
     DifferenceWarning,
     FunctionError,
+    GradientError,
     Status,
 )
 from .noise import noise_level
@@ -33,10 +34,15 @@ __all__ = [
     "DifferenceWarning",
     "FunctionError",
     "Gradient",
+    "GradientCheck",
+    "GradientError",
     "Jacobian",
     "Status",
     "__version__",
     "backend",
+    "check_gradient",
+    "check_hessian",
+    "check_jacobian",
     "compiled",
     "derivative",
     "gradient",
@@ -54,11 +60,18 @@ __all__ = [
 
 if TYPE_CHECKING:
     from . import grid, optim, schedules
+    from .check import check_gradient, check_hessian, check_jacobian
+    from .check_report import GradientCheck
 else:
+    _LATER = {"check_gradient": "check", "check_hessian": "check", "check_jacobian": "check",
+              "GradientCheck": "check_report"}
+
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""
         if name in ("grid", "optim", "schedules"):
             return import_module(f".{name}", __name__)
+        if name in _LATER:
+            return getattr(import_module(f".{_LATER[name]}", __name__), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

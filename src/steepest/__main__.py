@@ -1,6 +1,7 @@
-"""The command line: ``python -m steepest demo`` and ``python -m steepest info``.
+"""The command line: ``python -m steepest demo``, ``info`` and ``check``.
 
-Here so that what the library does can be seen without writing a line. Tested in tests/test_main.py.
+Here so that what the library does can be seen without writing a line, and a gradient checked by a script. Tested in
+tests/test_main.py and tests/test_main_check.py.
 """
 
 import argparse
@@ -20,14 +21,22 @@ def main(arguments=None):
     Returns
     -------
     int
-        0; 1 when a kernel and its reference disagree; 2 for a wrong command line or a missing package.
+        0; 1 when a kernel and its reference disagree, or a gradient that is checked is wrong; 2 for a wrong command
+        line, a missing package, or an exception in code that was named.
     """
     parser = argparse.ArgumentParser(prog="python -m steepest", description="Fast gradients, and fast walks down them.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("demo", help="the tour: textbook examples, then real data, kernel against reference and peers")
     commands.add_parser("info", help="versions, compiler, flags, instruction set")
+    checked = commands.add_parser("check", help="is this gradient right? Exit status 0: yes, 1: no, 2: could not ask")
+    checked.add_argument("function", metavar="module:function", help="of one vector, gives a number")
+    checked.add_argument("--grad", required=True, metavar="module:function", help="its gradient")
+    checked.add_argument("--at", required=True, metavar="1,2,3", help="the point")
+    checked.add_argument("--mode", choices=("full", "cheap"), default="full",
+                         help="every component, or two directions in five calls")
+    checked.add_argument("--rtol", type=float, help="relative error that is granted to the gradient")
     try:
-        chosen = parser.parse_args(arguments)
+        chosen = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     except SystemExit as stop:
         return stop.code or 0
     if chosen.command == "info":
@@ -35,6 +44,8 @@ def main(arguments=None):
 
         show_config()
         return 0
+    if chosen.command == "check":
+        return check(chosen)
     from .tour import MissingPackageError, tour
 
     try:
@@ -42,6 +53,37 @@ def main(arguments=None):
     except MissingPackageError as error:
         print(f"steepest: {error}", file=sys.stderr)
         return 2
+
+
+def _joined(arguments):
+    """The arguments, with a point that begins with a minus sign joined to its option: it looks like another one."""
+    joined: list = []
+    for argument in arguments:
+        if joined and joined[-1] == "--at" and argument[:1] == "-" and argument[1:2] in set(".0123456789"):
+            joined[-1] = f"--at={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def check(chosen):
+    """Check the gradient that was named, print the report, and give the exit status."""
+    import traceback
+
+    from .check import check_gradient
+    from .named_code import NamingError, load, point
+
+    try:
+        x = point(chosen.at)
+        found = check_gradient(load(chosen.function), load(chosen.grad), x, mode=chosen.mode, rtol=chosen.rtol)
+    except NamingError as error:
+        print(f"steepest: {error}", file=sys.stderr)
+        return 2
+    except Exception:
+        traceback.print_exc()
+        return 2
+    print(found)
+    return 0 if found.ok else 1
 
 
 if __name__ == "__main__":

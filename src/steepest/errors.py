@@ -6,7 +6,8 @@ Here so that every floor can raise them without importing the one above. Tested 
 from enum import IntEnum
 
 __all__ = [
-    "BusyError", "CheckpointError", "CompilationWarning", "DifferenceWarning", "FunctionError", "Status",
+    "BusyError", "CheckpointError", "CompilationWarning", "DifferenceWarning", "FunctionError",
+    "GradientError", "Status",
 ]
 
 
@@ -35,6 +36,10 @@ class FunctionError(RuntimeError):
 
     def __str__(self):
         return str(self.args[0])
+
+
+class GradientError(AssertionError):
+    """A derivative that was checked is wrong, or could not be checked; the text is the report."""
 
 
 class Status(IntEnum):

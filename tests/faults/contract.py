@@ -103,6 +103,7 @@ class Entry:
     answer: Callable = lambda derivative: derivative  # what the derivative of its kind turns into
     one_point: bool = True                  # f is called near x only
     here: bool = True                       # f is called by the thread that calls the entry point
+    judges: bool = False                    # it gives a verdict on a derivative, by values of f in float64
 
     @property
     def kind(self):
@@ -149,8 +150,17 @@ def _descent_by(grad, x, **options):
     return sd.gradient_descent(None, x, lr=0.01, steps=2, grad=grad, **options)
 
 
+def _checked(f, x, **options):
+    return sd.check_gradient(f, slopes, x, **options)
+
+
+def _checked_jacobian(f, x, **options):
+    return sd.check_jacobian(f, lambda x, *args, **kwargs: slopes_of_curves(x), x, **options)
+
+
 _second = {"pick": lambda result: result[1]}
 _summed = {"answer": lambda jacobian: jacobian.sum(axis=1)}
+_check = {"takes": frozenset({"x_scale", "bounds", "args", "kwargs", "workers"}), "judges": True}
 _walk = {"takes": DESCENT, "one_point": False, "pick": lambda result: result.x}
 
 ENTRIES = [
@@ -170,6 +180,9 @@ ENTRIES = [
     Entry("gradient by a thread", "scalar", functools.partial(sd.gradient, workers=THREAD), here=False),
     Entry("jacobian by map", "vector", functools.partial(sd.jacobian, workers=map)),
     Entry("noise_level", "noisy", sd.noise_level, LEVEL),
+    Entry("check_gradient", "scalar", _checked, pick=lambda found: found.table["estimate"], **_check),
+    Entry("check_jacobian", "vector", _checked_jacobian, pick=lambda found: found.table["estimate"].reshape(4, -1),
+          **_check),
     Entry("gradient_descent", "scalar", _descent, **_walk),
     Entry("gradient_descent grad", "field", _descent_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
 ]
@@ -205,7 +218,7 @@ def entries(*options, arrays=False, one_point=False, kinds=None, here=False):
         and (entry.kind.sees_array or not arrays)
         and (entry.one_point or not one_point)
         and (entry.here or not here)
-        and (kinds is None or entry.kind_name in kinds)
+        and (kinds is None or (entry.kind_name in kinds and not entry.judges))
     ]
 
 
@@ -227,6 +240,8 @@ def arrays_of(result):
         return [array for part in result for array in arrays_of(part)]
     if isinstance(result, sd.Derivative):
         return arrays_of((result.value, result.error, result.step, result.status))
+    if isinstance(result, sd.GradientCheck):
+        return [result.table[name] for name in ("given", "estimate", "error", "ratio")]
     if hasattr(result, "jac"):
         return arrays_of((result.x, result.fun, result.jac))
     return [np.asarray(result)]

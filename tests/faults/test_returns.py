@@ -32,6 +32,7 @@ from .contract import (
     on_call,
     out_for,
     right,
+    slopes,
     untouched,
 )
 
@@ -484,3 +485,27 @@ def test_A19_async_functions_and_generators_are_refused_with_a_hint(backend, ent
         error = attempt(entry.call, f, X.copy())[1]
         assert isinstance(error, TypeError) and hint in str(error) and entry.kind.label in str(error)
         gc.collect(1)    # a coroutine that was never awaited would warn here
+
+
+# A21: a checker of derivatives
+
+
+def test_A21_a_function_that_is_not_deterministic_is_told_and_its_noise_is_granted(backend):
+    """No bare pass or fail: the report says so, and the bars hold the noise that two calls at one point show."""
+    rng = np.random.default_rng(3)
+
+    def noisy(x):
+        return bowl(x) + 1e-6 * rng.standard_normal()
+
+    found = sd.check_gradient(noisy, slopes, X)
+    assert found.ok and not found.deterministic
+    assert 1e-8 < found.noise < 1e-3
+    assert "not deterministic" in str(found)
+    assert sd.check_gradient(bowl, slopes, X).deterministic
+    assert not sd.check_gradient(noisy, lambda x: 1.1 * slopes(x), X).ok
+
+
+def test_A21_a_gradient_that_is_not_deterministic_is_told(backend):
+    rng = np.random.default_rng(3)
+    found = sd.check_gradient(bowl, lambda x: slopes(x) + 1e-3 * rng.standard_normal(3), X)
+    assert found.ok and not found.deterministic
