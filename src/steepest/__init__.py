@@ -20,6 +20,7 @@ from .errors import (
     FunctionError,
     Status,
 )
+from .hessian import hessian, hvp
 from .prepared import Gradient, Jacobian
 from .results import Derivative
 from .threads import set_num_threads
@@ -40,6 +41,8 @@ __all__ = [
     "derivative",
     "gradient",
     "gradient_descent",
+    "hessian",
+    "hvp",
     "jacobian",
     "jvp",
     "optim",
