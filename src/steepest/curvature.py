@@ -57,9 +57,12 @@ class Curvature:
         self.rounding = np.zeros(shape)
         self.doubt = ""
 
-    def close(self):
-        """Mark what is not finite."""
-        bad = ~np.isfinite(self.value) & (self.status != Status.FIXED)
+    def close(self, fixed):
+        """Mark what is not finite, and what belongs to fixed entries."""
+        for at in (fixed, (..., fixed)):
+            self.value[at] = self.step[at] = self.error[at] = 0
+            self.status[at] = Status.FIXED
+        bad = ~np.isfinite(self.value)
         self.value[bad] = np.nan
         self.status[bad] = Status.NONFINITE
 
@@ -136,6 +139,12 @@ class Look:
         return abs(values.reshape(len(values), -1)).max(axis=1, initial=0)
 
 
+def pairs_of(chosen, above):
+    """All pairs of some entries: with each other once, and with themselves too when `above` is 0."""
+    i, j = np.nonzero(np.triu(np.outer(chosen, chosen), above))
+    return i, j
+
+
 class ValueRun(Run):
     """f and the memory of its second derivatives; a complex step where that is the method.
 
@@ -206,7 +215,7 @@ class ValueRun(Run):
         f0 = self._numbers([differences.base])[0] if differences.has_base else None
         if f0 is not None and np.isfinite(f0).all():
             self._mend_probes(probes, x, f0)
-        self._notice_lost_steps(probes, x)
+        self.notice_lost_steps(probes, x)
         return probes, f0
 
     def _values(self, look):
@@ -247,11 +256,15 @@ class ValueRun(Run):
             raise Coarser
         return differences, second[:, 0], self._values(look)
 
-    def _notice_lost_steps(self, probes, x):
-        """Mark steps so short that rounding is all that is left of a second difference."""
-        size = abs(x.reshape(-1))
-        least = np.sqrt(RESOLUTION * max(np.finfo(self.dtype).eps, self.function.coarsest)) * size
-        lost = (abs(probes.step) < least) & (probes.status < Status.UNRESOLVED) & ~probes.fixed
+    @property
+    def least(self):
+        """The shortest step, as a share of x, that leaves more than rounding of a second difference."""
+        return np.sqrt(RESOLUTION * max(np.finfo(self.dtype).eps, self.function.coarsest))
+
+    def notice_lost_steps(self, probes, x):
+        """Mark steps that are too short."""
+        lost = (abs(probes.step) < self.least * abs(x.reshape(-1))) & (probes.status < Status.UNRESOLVED)
+        lost &= ~probes.fixed
         probes.status[lost] = Status.UNRESOLVED
 
     def _probe_closer(self, probes, x, f0):
@@ -387,16 +400,13 @@ class HessianRun(ValueRun):
                 eps = max(np.finfo(self.dtype).eps, self.function.coarsest)
                 found.rounding[diagonal, diagonal] = (
                     eps * largest * np.where(probes.central, 4, 12) / probes.step**2)
-            entries = np.flatnonzero(alive)
-            i, j = (entries[k] for k in np.triu_indices(len(entries), 1))
+            i, j = pairs_of(alive, 1)
             for first in range(0, len(i), WAYS_AT_A_TIME):
                 some = slice(first, first + WAYS_AT_A_TIME)
                 mixed, rounding = self._mixed(probes, i[some], j[some], x, f0, eps * largest)
                 for to, part in ((found.value, mixed), (found.rounding, rounding)):
                     to[i[some], j[some]] = to[j[some], i[some]] = part
-        found.value[probes.fixed, :] = found.value[:, probes.fixed] = 0
-        found.status[probes.fixed, :] = found.status[:, probes.fixed] = Status.FIXED
-        found.close()
+        found.close(probes.fixed)
         return found
 
     def _mixed(self, probes, i, j, x, f0, noise):
@@ -424,10 +434,10 @@ class HessianRun(ValueRun):
     def _ways(self, probes, i, j, both):
         """The ways that pairs of entries move on: both together, or x[i] with x[j] at each of its probes."""
         a, b, c, d = i[both], j[both], i[~both].repeat(probes.count), j[~both].repeat(probes.count)
-        probe = np.tile(np.arange(probes.count), np.count_nonzero(~both))
+        probe = np.arange(len(c)) % probes.count
         moved = np.concatenate([np.stack([a, b], axis=1).reshape(-1), c])
-        stops = np.concatenate([2 * np.arange(1, len(a) + 1), 2 * len(a) + np.arange(1, len(c) + 1)])
-        starts = stops - np.repeat([2, 1], [len(a), len(c)])
+        starts = np.concatenate([2 * np.arange(len(a)), 2 * len(a) + np.arange(len(c))])
+        stops = np.append(starts[1:], len(moved))
         shifted = np.concatenate([np.full(len(a), -1, np.intp), self._parts(d)])
         shifts = np.concatenate([np.zeros(len(a), probes.step.dtype), probes.shifts[d, probe]])
         free = np.concatenate([np.ones(len(a), bool), probes.central[c]])
@@ -450,8 +460,7 @@ class HessianRun(ValueRun):
         probes = self.planned(x, step, self.bounds)
         found = Curvature((x.size, x.size), self.number_type)
         found.step[:], found.status = probes.step, np.maximum(probes.status[:, None], probes.status)
-        entries = np.flatnonzero(~probes.fixed)
-        i, j = (entries[k] for k in np.triu_indices(len(entries)))
+        i, j = pairs_of(~probes.fixed, 0)
         swap = probes.central[i] & ~probes.central[j]
         i, j = np.where(swap, j, i), np.where(swap, i, j)
         height = self.complex_steps_at(x)
@@ -465,6 +474,5 @@ class HessianRun(ValueRun):
                 noise = np.finfo(self.dtype).eps * look.largest(imaginary=True)
                 found.value[a, b] = found.value[b, a] = part[:, 1] / area
                 found.rounding[a, b] = found.rounding[b, a] = abs(4 * noise / area)
-        found.status[probes.fixed, :] = found.status[:, probes.fixed] = Status.FIXED
-        found.close()
+        found.close(probes.fixed)
         return found

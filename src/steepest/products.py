@@ -55,23 +55,23 @@ class ProductRun(ValueRun):
         v = self._moving()
         line, lost = self._line(x, v, share)
         if line is None:
-            found.status[:] = Status.RESOLVED
-            if self.bounds[0] is not None:
-                found.status[self.bounds[0] == self.bounds[1]] = Status.FIXED
+            found.error[:] = 0
+            found.close(np.zeros(x.size, bool) if self.bounds[0] is None else self.bounds[0] == self.bounds[1])
             return found
         if line.fixed[0]:
             found.value[:], found.doubt = np.nan, "the direction leaves the bounds both ways"
             found.status[:] = Status.UNRESOLVED
             return found
         probes = self._planned_beside(x, v, line, share)
+        if self.settings.method != COMPLEX:
+            self.notice_lost_steps(probes, x)
+            lost = lost or abs(line.step[0]) * np.linalg.norm(v) < self.least * np.linalg.norm(x)
         found.step[:] = line.step[0]
         self._difference(found, probes, line, v, x)
         found.status = np.maximum(probes.status, line.status[0])
         if lost:
             found.status[:] = np.maximum(found.status, Status.UNRESOLVED)
-        found.value[probes.fixed] = found.step[probes.fixed] = 0
-        found.status[probes.fixed] = Status.FIXED
-        found.close()
+        found.close(probes.fixed)
         return found
 
     def _line(self, x, v, share):
@@ -109,7 +109,8 @@ class ProductRun(ValueRun):
         imaginary = self.settings.method == COMPLEX
         entries = np.flatnonzero(~probes.fixed)
         needed = 1 if imaginary else probes.count
-        rows, probe = entries.repeat(needed), np.tile(np.arange(needed), len(entries))
+        rows = entries.repeat(needed)
+        probe = np.arange(len(rows)) % needed
         shifts = self.complex_steps_at(x)[rows] if imaginary else probes.shifts[rows, probe]
         # one-sided ones need f along v from x itself, too
         alone = int(not imaginary and not probes.central[entries].all())

@@ -44,7 +44,7 @@ class _OverGradient(Run):
 
     def line(self, settings, v):
         """A run of the same gradient along a direction."""
-        return GradientLineRun(self.f, settings, v)
+        return _Line(self.f, settings, v)
 
 
 class GradientRun(_OverGradient):
@@ -58,11 +58,15 @@ class GradientRun(_OverGradient):
         return symmetric(super().solve(x, f0, full, swept), full)
 
 
-class GradientLineRun(_OverGradient, LineRun):
+class _Line(_OverGradient, LineRun):
     """The differences of a gradient along one direction."""
 
     def _nowhere(self, f0, value, status):
         return super()._nowhere(np.zeros(self.results, self.function.value_type), value, status)
+
+
+class GradientLineRun(_Line):
+    """The product of a Hessian with a vector: what does not move is no variable."""
 
     def solve(self, x, f0=None, full=False, swept=None):
         """H @ v at x."""

@@ -47,7 +47,8 @@ def bowls(x, *args, **kwargs):
 
 def slopes(x, *args, **kwargs):
     """The gradient of `bowl`."""
-    return 2 * x + x.prod() / x
+    flat = x.reshape(-1)
+    return 2 * x + np.array([np.delete(flat, i).prod() for i in range(flat.size)]).reshape(x.shape)
 
 
 def bends(x, *args, **kwargs):
@@ -58,7 +59,7 @@ def bends(x, *args, **kwargs):
 
 def many_slopes(x, *args, **kwargs):
     """`slopes` of many points at once."""
-    return 2 * x + x.prod(axis=1)[:, None] / x
+    return np.stack([slopes(point) for point in x])
 
 
 def curves(x, *args, **kwargs):

@@ -20,7 +20,7 @@ ctypedef int (*evaluate_t)(void *self, Py_ssize_t entry, const void *point, void
 cdef enum:
     BASE = -1       # at x itself
     LINE = -2       # at x + point * direction
-    WAYS = -16      # WAYS - k: along the k-th way, which moves some entries of x
+    WAYS = -1073741824  # WAYS - k: along the k-th way, which moves some entries of x
 
 cdef enum:
     GOOD = 0

@@ -12,7 +12,7 @@ import numpy as np
 _DOUBLE_EPS = float(np.finfo(np.float64).eps)
 BASE = -1
 LINE = -2
-WAYS = -16
+WAYS = -(2**30)
 GOOD, TAMPERED, COARSE, HALTED = 0, 1, 2, 3
 # So many entries that were moved together are named in a note.
 NAMED = 3
