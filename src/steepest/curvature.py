@@ -139,6 +139,11 @@ class Look:
         return abs(values.reshape(len(values), -1)).max(axis=1, initial=0)
 
 
+def rule_of(step):
+    """The rule for differences that is these steps, as they are."""
+    return (step, np.zeros(1, step.dtype), step) if step.size else None
+
+
 def pairs_of(chosen, above):
     """All pairs of some entries: with each other once, and with themselves too when `above` is 0."""
     i, j = np.nonzero(np.triu(np.outer(chosen, chosen), above))
@@ -202,8 +207,7 @@ class ValueRun(Run):
 
     def _probe(self, x):
         """Evaluate f at x and at the probes of every entry; where it is not finite, with other steps or to one side."""
-        step = self.steps_at(x)
-        self.rule = (step, np.zeros(1, step.dtype), step)
+        self.rule = rule_of(self.steps_at(x))
         self.ways = None
         differences = self.make(None, self.rule, *self.bounds)
         look = Look()
@@ -327,9 +331,8 @@ class ValueRun(Run):
 
     def planned(self, x, step, bounds, order=2):
         """Where probes of every entry would be, inside bounds: nothing is evaluated."""
-        rule = (step, np.zeros(1, step.dtype), step)
         method = self.settings.method if order == 1 else CENTRAL
-        made = self.kernels.Differences(x.size, self.dtype, method, order, 1.0, 1, None, rule, *bounds)
+        made = self.kernels.Differences(x.size, self.dtype, method, order, 1.0, 1, None, rule_of(step), *bounds)
         made.plan(np.ascontiguousarray(x.reshape(-1)))
         return Probes(made, self.number_type, order)
 
@@ -450,7 +453,7 @@ class HessianRun(ValueRun):
         found = self._complex_hessian(x, 1)
         if full:
             found.estimate(self._complex_hessian(x, 0.5), 2)
-        v = some_direction(x, (found.status == Status.FIXED).all(axis=0))
+        v = some_direction(x, (found.status == Status.FIXED).all(axis=0), *self.bounds)
         with np.errstate(all="ignore"):
             self.verify(found, x, v, v @ found.value @ v, abs(v) @ abs(found.value) @ abs(v))
         return found

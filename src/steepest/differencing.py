@@ -377,7 +377,7 @@ class Run(Evaluation):
         if self.each:
             check = Run(self.f, settings, self.shape, self.dtype, each=True)
             return check, found.value, abs(found.value)
-        direction = some_direction(x, (found.status == Status.FIXED).any(axis=1))
+        direction = some_direction(x, (found.status == Status.FIXED).any(axis=1), *self.bounds)
         check = self.line(settings, direction)
         flat = direction.reshape(1, -1)
         return check, flat @ found.value, abs(flat) @ abs(found.value)
@@ -495,10 +495,17 @@ def limits_along(x, v, lower, upper):
     return -np.abs(ends.min(axis=0)).min(keepdims=True), np.abs(ends.max(axis=0)).min(keepdims=True)
 
 
-def some_direction(x, fixed):
-    """A direction in which a derivative can be tested: all that is not fixed moves, no two by the same share."""
+def some_direction(x, fixed, lower=None, upper=None):
+    """A direction in which a derivative can be tested: all that is not fixed moves, no two by the same share.
+
+    It leads to where there is more room inside the bounds.
+    """
     turn = np.arange(x.size)
-    direction = np.maximum(abs(x), 1) * ((1 + turn * 0.6180339887 % 1) * (-1.0) ** turn).reshape(x.shape)
+    side = (-1.0) ** turn
+    if lower is not None:
+        up, down = upper - x.reshape(-1), x.reshape(-1) - lower
+        side = np.where(up == down, side, np.where(up > down, 1.0, -1.0))
+    direction = np.maximum(abs(x), 1) * ((1 + turn * 0.6180339887 % 1) * side).reshape(x.shape)
     direction[fixed.reshape(x.shape)] = 0
     return np.ascontiguousarray(direction, x.dtype)
 

@@ -93,10 +93,11 @@ def symmetric(found, full):
         result.value = merged(value, 0.5 * value + 0.5 * value.T)
         result.error = merged(error, np.maximum((error + error.T) / 2, apart / 2))
         uneven = ~bad & ~bad.T & (apart > ASYMMETRY * (error + error.T))
-    result.status, result.step, result.doubt = merged(status, np.maximum(status, status.T)), found.step.T, found.doubt
+    result.status, result.step = merged(status, np.maximum(status, status.T)), found.step.T.copy()
+    result.doubt = found.doubt
     if full and uneven.any():
         result.status[uneven], result.doubt = Status.UNRESOLVED, NO_GRADIENT
     fixed = (status == Status.FIXED).any(axis=1)
-    for array, nothing in ((result.value, 0), (result.error, 0), (result.status, Status.FIXED)):
+    for array, nothing in ((result.value, 0), (result.error, 0), (result.step, 0), (result.status, Status.FIXED)):
         array[fixed, :] = array[:, fixed] = nothing
     return result
