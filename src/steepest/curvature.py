@@ -59,7 +59,7 @@ class Curvature:
 
     def close(self, fixed):
         """Mark what is not finite, and what belongs to fixed entries."""
-        for at in (fixed, (..., fixed)):
+        for at in (fixed, (..., fixed)) if fixed.any() else ():
             self.value[at] = self.step[at] = self.error[at] = 0
             self.status[at] = Status.FIXED
         bad = ~np.isfinite(self.value)
@@ -217,7 +217,7 @@ class ValueRun(Run):
         probes = Probes(differences, self.number_type, self.probes_each)
         probes.second, probes.values = second[:, 0], self._values(look)
         f0 = self._numbers([differences.base])[0] if differences.has_base else None
-        if f0 is not None and np.isfinite(f0).all():
+        if f0 is not None and np.isfinite(f0).all() and not np.isfinite(probes.second).all():
             self._mend_probes(probes, x, f0)
         self.notice_lost_steps(probes, x)
         return probes, f0
@@ -425,6 +425,8 @@ class HessianRun(ValueRun):
             second = (probes.values - f0).sum(axis=1)
             mixed[both] = ((here - f0).sum(axis=1) - second[a] - second[b]) / area
             rounding[both] = 8 * np.maximum(noise[a], noise[b]) / area
+            if both.all():
+                return mixed, abs(rounding)
             a, b, here = i[~both], j[~both], seen[both.sum() :]
             here = here.reshape(len(a), probes.count, 2)[..., : probes.count]
             here = here.swapaxes(1, 2)      # pair, probe of x[i], probe of x[j]
