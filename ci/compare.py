@@ -29,7 +29,7 @@ import steepest as sd
 from steepest import backends, threads
 from steepest.kernels.callback import Compiled
 from steepest.reference import update
-from steepest.reference.callback import GOOD, LINE, working_type
+from steepest.reference.callback import GOOD, LINE, WAYS, working_type
 from steepest.reference.difference import BACKWARD, CENTRAL, COMPLEX, FORWARD, RESOLUTION, step_factor
 
 REAL, ALL = "fdg", "fdgFDG"
@@ -256,6 +256,34 @@ def evaluate_line(side, dtype, scheme, vector, bounds):
             lambda: {"result": differences.result, **evaluated(function, differences)})
 
 
+def evaluate_ways(side, dtype, kind, vector, imaginary, shifted, bounds):
+    """Along ways that move from none to all entries, kept inside bounds."""
+    x, real = point((7,), dtype), working_type(np.dtype(dtype))
+    parts = 14 if x.dtype.kind == "c" else 7
+    moved = np.random.default_rng(1).permutation(parts).astype(np.intp)
+    starts, stops = np.array([0, 2, 0, 3, 5]), np.array([2, 3, parts, 3, 7])
+    shifts = (np.array([3, -1, 0, 6, 2]), np.linspace(-0.3, 0.4, 5).astype(real)) if shifted else ()
+    sizes = np.linspace(-1, 2, parts).astype(real) / 8
+    f = waves if vector else wave
+    if kind == "NativeFunction":
+        function = side.native.NativeFunction(compiled("curves", 5) if vector else compiled("root", 1), (7,), x.dtype,
+                                              vector)
+    else:
+        batch = {"elementwise": False} if kind == "BatchFunction" else {}
+        function = getattr(side.callback, kind)(each(f) if batch else f, (), None, x.shape, x.dtype, vector, imaginary,
+                                                **batch)
+    function.value_at(x)
+    differences = differences_of(side, np.zeros(5, dtype), SCHEMES[0], "step", size=function.size,
+                                 entries=WAYS - np.arange(5))
+    function.begin(x)
+    lower, upper = bounds_of(x, bounds)
+    function.along_ways(starts, stops, moved, sizes, *shifts, *(() if shifted else (None, None)), lower, upper)
+    differences.plan(np.zeros(5, dtype))
+    return (lambda: (differences.evaluate(function), differences.combine()),
+            lambda: {"result": differences.result, "displaced": function.displaced(WAYS - 2, 0.5),
+                     **evaluated(function, differences)})
+
+
 def python_function(side, dtype, scheme, shape, vector, returns):
     """Everything that f may return, the refusals included."""
     x = point(shape, dtype)
@@ -432,6 +460,11 @@ PUBLIC = {
     "jacobian": lambda dtype, **options: sd.jacobian(waves, point((9,), dtype), **options),
     "jacobian, prepared": lambda dtype, **options: _twice(sd.Jacobian, waves, dtype, options),
     "jvp": lambda dtype, **options: sd.jvp(waves, point((9,), dtype), point((9,), dtype)[::-1], **options),
+    "hessian": lambda dtype, **options: sd.hessian(wave, point((5,), dtype), **options),
+    "hessian of grad": lambda dtype, **options: sd.hessian(None, point((5,), dtype), grad=cubic, **options),
+    "hvp": lambda dtype, **options: sd.hvp(wave, point((9,), dtype), point((9,), dtype)[::-1], **options),
+    "hvp of grad": lambda dtype, **options: sd.hvp(None, point((9,), dtype), point((9,), dtype)[::-1], grad=cubic,
+                                                   **options),
     "derivative": lambda dtype, **options: sd.derivative(cubic, point((2, 4), dtype), **options),
     "derivative of hard": lambda dtype, **options: sd.derivative(cubic, point((12,), dtype, "hard"), **options),
     "second derivative": lambda dtype, **options: sd.derivative(cubic, point((5,), dtype), 2, **options),
@@ -445,6 +478,9 @@ OPTIONS = [
     {"method": "adaptive"}, {"method": "adaptive", "rtol": 1e-6}, {"method": "adaptive", "bounds": (None, 2.0)},
 ]
 OPTIONS = [{**options, **more} for options in OPTIONS for more in ({}, {"full_output": True})]
+# Second derivatives have no orders, but stencils of their own near bounds.
+BENT = [options for options in OPTIONS if options.get("order", 1) == 1]
+BENT += [{**options, "bounds": bounds} for options in BENT if "bounds" not in options for bounds in ((-2.0, 1.9),)]
 
 
 def _twice(kind, f, dtype, options):
@@ -500,6 +536,13 @@ KERNELS = [
         dtype=ALL, scheme=SCHEMES, vector=[False, True])),
     Kernel("difference.Differences.evaluate, a line", evaluate_line, grid(
         dtype=ALL, scheme=SCHEMES, vector=[False, True], bounds=[None, "both"])),
+    Kernel("difference.Differences.evaluate, ways", evaluate_ways, [
+        *grid(dtype=ALL, kind=["PythonFunction", "BatchFunction"], vector=[False, True], imaginary=[False],
+              shifted=[False, True], bounds=[None, "both"]),
+        *grid(dtype=REAL, kind=["PythonFunction", "BatchFunction"], vector=[False, True], imaginary=[True],
+              shifted=[False, True], bounds=[None, "both"]),
+        *grid(dtype=["d"], kind=["NativeFunction"], vector=[False, True], imaginary=[False], shifted=[False, True],
+              bounds=[None, "both"])]),
     Kernel("difference.Differences.combine", combine, grid(
         dtype=ALL, scheme=SCHEMES, kind=["number", "vector", "scalar"], bounds=[None, "both"], rows=[1, 40])),
     Kernel("difference.Differences.gradient", gradient, [
@@ -533,7 +576,8 @@ KERNELS = [
         dtype="fd", family=list(FAMILIES), clip=[None, "value", "norm", "global_norm"], averaging=[0.0, 0.1],
         sign=[1.0, -1.0])),
     *(Kernel(*line) for line in (*compare_grid.LINES, *compare_fused.LINES)),
-    *(Kernel(f"whole calls: {call}", public, grid(call=[call], dtype=ALL, options=OPTIONS)) for call in PUBLIC),
+    *(Kernel(f"whole calls: {call}", public, grid(
+        call=[call], dtype=ALL, options=BENT if call.startswith("h") else OPTIONS)) for call in PUBLIC),
     Kernel("whole calls: gradient_descent", descent, grid(
         dtype=REAL, with_grad=[False, True],
         options=[{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"maximize": True}, {"lr": 3.0},

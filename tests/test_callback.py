@@ -20,6 +20,7 @@ from steepest.reference.callback import (
     COARSE,
     GOOD,
     TAMPERED,
+    WAYS,
     batch_result,
     lent_copy,
     scalar_result,
@@ -140,6 +141,71 @@ class TestPythonFunction:
         d.plan(np.zeros(1))
         assert d.evaluate(function) == GOOD
         assert seen == [[5.5, -3.0], [-4.0, 6.5]]
+
+
+    def test_points_on_ways(self, side):
+        """Moved by a multiple of the point, kept inside bounds, and shifted."""
+        callback, difference = side
+        seen = []
+        function = callback.PythonFunction(lambda y: seen.append(y.tolist()) or 1.0, (), None, (3,), DOUBLE)
+        function.begin(np.array([1.0, 2.0, 3.0]))
+        function.along_ways(np.array([0, 2, 0]), np.array([2, 3, 0]), np.array([0, 2, 1]), np.array([1.0, 10.0, -1.0]),
+                            np.array([-1, 0, 2]), np.array([9.0, 0.25, -0.5]), np.full(3, -4.0), np.full(3, 6.0))
+        one = np.ones(1)
+        d = difference.Differences(3, DOUBLE, 2, 2, 1.0, rule=(one, one * 0, one), entries=WAYS - np.arange(3))
+        d.plan(np.zeros(3))
+        assert d.evaluate(function) == GOOD
+        assert seen == [[2.0, 2.0, 6.0], [0.0, 2.0, -4.0], [1.25, 1.0, 3.0], [1.25, 3.0, 3.0], [1.0, 2.0, 2.5],
+                        [1.0, 2.0, 2.5]]
+        moved, x = function.displaced(WAYS - 1, 2.0)
+        assert moved.tolist() == [1.25, 0.0, 3.0] and x.tolist() == [1.0, 2.0, 3.0]
+
+    def test_imaginary_parts_on_ways(self, side):
+        callback, difference = side
+        seen = []
+        function = callback.PythonFunction(lambda y: seen.append(y.tolist()) or 1j, (), None, (2,), DOUBLE, False, True)
+        function.begin(np.array([1.0, 2.0]))
+        function.along_ways(np.array([0]), np.array([1]), np.array([1]), np.array([0.5]), np.array([1]),
+                            np.array([1e-20]))
+        one = np.ones(1)
+        d = difference.Differences(1, DOUBLE, 2, 2, 1.0, 2, rule=(one, one * 0, one), entries=np.array([WAYS]))
+        d.plan(np.zeros(1))
+        assert d.evaluate(function) == GOOD
+        assert seen == [[1, 2.5 + 1e-20j], [1, 1.5 + 1e-20j]]
+
+
+def test_ways_that_lead_out_of_x_are_refused_and_cannot_be_changed_later():
+    callback, difference = SIDES[0]
+    function = callback.PythonFunction(np.sum, (), None, (2,), DOUBLE)
+    start, stop, entry, size = np.zeros(1, int), np.ones(1, int), np.ones(1, int), np.ones(1)
+    with pytest.raises(ValueError, match="begin the function first"):
+        function.along_ways(start, stop, entry, size)
+    function.begin(np.ones(2))
+    d = difference.Differences(1, DOUBLE, 2, 2, 1.0, entries=WAYS - np.arange(1))
+    d.plan(np.zeros(1))
+    with pytest.raises(ValueError, match="no such way was given"):
+        d.evaluate(function)
+    for bad in (
+        (start - 1, stop, entry, size), (start, stop + 1, entry, size), (stop, start, entry, size),
+        (start, stop, entry + 1, size), (start, stop, entry - 2, size), (start, stop, entry, np.ones(2)),
+        (start, stop, entry, np.ones(1, "f")), (start, stop, entry.astype("i4"), size),
+        (start, np.ones(2, int), entry, size), (start, stop, entry, size, entry),
+        (start, stop, entry, size, None, size),
+        (start, stop, entry, size, entry + 1, size), (start, stop, entry, size, entry - 3, size),
+        (start, stop, entry, size, None, None, np.ones(2)), (start, stop, entry, size, None, None, size, size),
+    ):
+        with pytest.raises(ValueError):
+            function.along_ways(*bad)
+    function.along_ways(start, stop, entry, size)
+    entry[:] = start[:] = 10**9     # too late
+    assert d.evaluate(function) == GOOD
+    other = difference.Differences(1, DOUBLE, 2, 2, 1.0, entries=WAYS - np.ones(1, int))
+    other.plan(np.zeros(1))
+    with pytest.raises(ValueError, match="no such way was given"):
+        other.evaluate(function)
+    function.begin(np.ones(2))
+    with pytest.raises(ValueError, match="no such way was given"):
+        d.evaluate(function)
 
 
 def test_writing_into_x_is_noticed_by_the_kernel_and_harmless_in_the_reference():

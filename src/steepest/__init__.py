@@ -21,6 +21,7 @@ from .errors import (
     GradientError,
     Status,
 )
+from .hessian import hessian, hvp
 from .noise import noise_level
 from .prepared import Gradient, Jacobian
 from .results import Derivative
@@ -48,6 +49,8 @@ __all__ = [
     "gradient",
     "gradient_descent",
     "grid",
+    "hessian",
+    "hvp",
     "jacobian",
     "jvp",
     "noise_level",

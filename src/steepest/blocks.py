@@ -105,17 +105,17 @@ def _end_with_parent():
 class Form:
     """What f takes and gives."""
 
-    __slots__ = ("each", "imaginary", "known", "known_by_f0", "label", "value_type", "vector", "vectorized")
+    __slots__ = ("each", "imaginary", "known", "known_by", "label", "value_type", "vector", "vectorized")
 
     def __init__(self, value_type, vector, imaginary, each, vectorized, label="f"):
         self.value_type, self.vector, self.imaginary = value_type, vector, imaginary
         self.each, self.vectorized, self.label = each, vectorized, label
-        self.known, self.known_by_f0 = -1, False    # how many numbers f gives
+        self.known, self.known_by = -1, ""     # how many numbers f gives
 
     def check_size(self, count, nfev):
         """Refuse a result of another length than the first."""
         if self.known >= 0 and count != self.known:
-            raise size_error(self.label, count, nfev, self.known, self.known_by_f0)
+            raise size_error(self.label, count, nfev, self.known, self.known_by)
 
 
 class Shared:

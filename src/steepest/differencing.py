@@ -148,10 +148,7 @@ class Run(Evaluation):
         method, n = settings.method if method is None else method, settings.n if n is None else n
         if order is None:
             order = settings.order if method == settings.method else min(settings.order, 2)
-        numbers = max(1, function.size, function.count if function.batch and not self.each else 1)
-        points = 2 * (order or 1)
-        block = None if numbers == 1 else max(1, min(rows, BLOCK // (numbers * points)))
-        block = self.block_for(block, rows, numbers, points)
+        block = self.rows_at_a_time(rows, 2 * (order or 1))
         made = self.kernels.Differences(
             rows, self.dtype, method, order, self.factor, function.size, block, rule, lower, upper, entries, self.each,
             n, with_base,
@@ -159,6 +156,13 @@ class Run(Evaluation):
         if with_base:
             self.with_base = made
         return made
+
+    def rows_at_a_time(self, rows, points):
+        """How many of some rows, of so many points each, are evaluated at a time; None for all."""
+        function = self.function
+        numbers = max(1, function.size, function.count if function.batch and not self.each else 1)
+        block = None if numbers == 1 else max(1, min(rows, BLOCK // (numbers * points)))
+        return self.block_for(block, rows, numbers, points)
 
     def sweep(self, differences, x, rows=None, f0=None, look=None):
         """Evaluate and combine: ``(code, results)``, one row of results for each row of differences.
@@ -383,17 +387,18 @@ class Run(Evaluation):
             found.doubt = COMPLEX_DOUBT
             found.status[found.status == Status.RESOLVED] = Status.UNRESOLVED
 
+    def line(self, settings, v):
+        """A run of the same f along a direction."""
+        return LineRun(self.f, settings, v)
+
     def central_check(self, x, found):
         """A central difference of the real f, what it should give, and the size of its terms."""
         settings = central_of(self.settings)
         if self.each:
             check = Run(self.f, settings, self.shape, self.dtype, each=True)
             return check, found.value, abs(found.value)
-        turn = np.arange(x.size)
-        direction = np.maximum(abs(x), 1) * ((1 + turn * 0.6180339887 % 1) * (-1.0) ** turn).reshape(x.shape)
-        direction[(found.status == Status.FIXED).any(axis=1).reshape(x.shape)] = 0
-        direction = np.ascontiguousarray(direction, self.dtype)
-        check = LineRun(self.f, settings, direction)
+        direction = some_direction(x, (found.status == Status.FIXED).any(axis=1), *self.bounds)
+        check = self.line(settings, direction)
         flat = direction.reshape(1, -1)
         return check, flat @ found.value, abs(flat) @ abs(found.value)
 
@@ -407,14 +412,16 @@ class LineRun(Run):
         As for `Run`; an absolute step is a step in t. One number of f is a vector of one.
     v : array
         The direction, of the shape and type of x.
+    vector : bool
+        f gives vectors, or what is taken for one.
     """
 
     rows = 1
 
-    def __init__(self, f, settings, v):
+    def __init__(self, f, settings, v, vector=True):
         self.v, self.lost = v, False
         self.x: np.ndarray = None
-        super().__init__(f, settings, v.shape, v.dtype, vector=True)
+        super().__init__(f, settings, v.shape, v.dtype, vector)
         self.v = self.seen(v)
         self.box = self.bounds
 
@@ -426,7 +433,7 @@ class LineRun(Run):
         if not self.v.any():
             return self._nowhere(f0, 0, Status.RESOLVED)
         if self.box[0] is not None:
-            self.bounds = self._limits(x.reshape(-1), self.v.reshape(-1))
+            self.bounds = limits_along(x.reshape(-1), self.v.reshape(-1), *self.box)
             if self.bounds[0] == self.bounds[1]:
                 return self._nowhere(f0, np.nan, Status.UNRESOLVED)
         self.choose_steps()
@@ -451,42 +458,9 @@ class LineRun(Run):
         vector is the step of its entry.
         """
         super().choose_steps()
-        if self.x is None:
-            return
-        if self.settings.step is not None:
-            return self._notice_lost_step()
-        settings, real = self.settings, working_type(self.dtype)
-        scale = 1.0 if settings.x_scale is None else as_like(settings.x_scale, self.shape, self.dtype, "x_scale")
-        size_x, size_v = (_norm(abs(part.reshape(-1)) / scale) for part in (self.x, self.v))
-        factor, floor = self.factor, 1.0
-        if settings.rel_step is not None:
-            factor = float(as_like(settings.rel_step, (), self.dtype, "rel_step")[0])
-            floor = 0.0 if size_x > 0 else self.factor / factor
-        step = np.array([factor * max(floor, size_x) / size_v], real)
-        self.rule = (step, np.zeros(1, real), step)
-        self._notice_lost_step()
-
-    def _notice_lost_step(self):
-        """Lengthen a step that does not move x, as for one entry, and remember one that moves it too little."""
-        moved = self.v.reshape(-1) != 0
-        x, v = abs(self.x.reshape(-1)[moved]), abs(self.v.reshape(-1)[moved])
-        step = self.rule[0]
-        with np.errstate(all="ignore"):
-            least = (np.finfo(self.dtype).eps * x / v).min()
-            unit = (np.spacing(x.astype(self.dtype.char.lower())) / v).max()
-        self.lost = self.settings.method != COMPLEX and bool(step[0] < RESOLUTION * least)
-        if self.lost and step[0] < unit:
-            step = np.full(1, unit, step.dtype)
+        if self.x is not None:
+            step, self.lost = step_along(self.settings, self.factor, self.x, self.v)
             self.rule = (step, np.zeros(1, step.dtype), step)
-
-    def _limits(self, x, v):
-        """How far t can go down and up inside the bounds."""
-        lower, upper = self.box
-        refuse_outside(x, lower, upper)
-        with np.errstate(all="ignore"):
-            v = v.astype(lower.dtype)
-            ends = np.stack([(lower - x) / v, (upper - x) / v])[:, v != 0]
-        return -np.abs(ends.min(axis=0)).min(keepdims=True), np.abs(ends.max(axis=0)).min(keepdims=True)
 
     def begin(self, x):
         """Hand x and the direction to the function."""
@@ -503,7 +477,57 @@ class LineRun(Run):
 
     def central_check(self, x, found):
         """A central difference of the real f in the same direction."""
-        return LineRun(self.f, central_of(self.settings), self.v), found.value, abs(found.value)
+        return self.line(central_of(self.settings), self.v), found.value, abs(found.value)
+
+
+def step_along(settings, factor, x, v):
+    """Return ``(step in t of x + t * v, whether it moves x too little)``.
+
+    One that does not move x at all is lengthened, as for one entry.
+    """
+    real, scale = working_type(x.dtype), 1.0
+    if settings.step is not None:
+        step = as_like(settings.step, (), x.dtype, "step")
+    else:
+        if settings.x_scale is not None:
+            scale = as_like(settings.x_scale, x.shape, x.dtype, "x_scale")
+        size_x, size_v = (_norm(abs(part.reshape(-1)) / scale) for part in (x, v))
+        floor = 1.0
+        if settings.rel_step is not None:
+            own, factor = factor, float(as_like(settings.rel_step, (), x.dtype, "rel_step")[0])
+            floor = 0.0 if size_x > 0 else own / factor
+        step = np.array([factor * max(floor, size_x) / size_v], real)
+    moved = v.reshape(-1) != 0
+    x, v = abs(x.reshape(-1)[moved]), abs(v.reshape(-1)[moved])
+    with np.errstate(all="ignore"):
+        least = (np.finfo(x.dtype).eps * x / v).min()
+        unit = (np.spacing(x) / v).max()
+    lost = settings.method != COMPLEX and bool(step[0] < RESOLUTION * least)
+    return (np.full(1, unit, real), lost) if lost and step[0] < unit else (step, lost)
+
+
+def limits_along(x, v, lower, upper):
+    """How far t can go down and up inside the bounds."""
+    refuse_outside(x, lower, upper)
+    with np.errstate(all="ignore"):
+        v = v.astype(lower.dtype)
+        ends = np.stack([(lower - x) / v, (upper - x) / v])[:, v != 0]
+    return -np.abs(ends.min(axis=0)).min(keepdims=True), np.abs(ends.max(axis=0)).min(keepdims=True)
+
+
+def some_direction(x, fixed, lower=None, upper=None):
+    """A direction in which a derivative can be tested: all that is not fixed moves, no two by the same share.
+
+    It leads to where there is more room inside the bounds.
+    """
+    turn = np.arange(x.size)
+    side = (-1.0) ** turn
+    if lower is not None:
+        up, down = upper - x.reshape(-1), x.reshape(-1) - lower
+        side = np.where(up == down, side, np.where(up > down, 1.0, -1.0))
+    direction = np.maximum(abs(x), 1) * ((1 + turn * 0.6180339887 % 1) * side).reshape(x.shape)
+    direction[fixed.reshape(x.shape)] = 0
+    return np.ascontiguousarray(direction, x.dtype)
 
 
 def _norm(u):

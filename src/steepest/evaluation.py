@@ -38,23 +38,24 @@ class Evaluation:
     team: list = []         # noqa: RUF012 (replaced, never changed)
     pooled: Pooled | None = None
     with_base = None        # differences that ask for f at x itself, whether they need it or not
-    f0_was_given = False
+    known_by = ""           # the argument that has told how many numbers f gives
+    label = "f"
 
     def make_function(self, compiled, imaginary):
         """Choose who evaluates f."""
         kernels, settings = self.kernels, self.settings
         shape, dtype, vector, each = self.shape, self.dtype, self.vector, self.each
-        arguments = (self.f, settings.args, settings.kwargs, shape, dtype, vector, imaginary)
+        arguments = (self.f, settings.args, settings.kwargs, shape, dtype, vector, imaginary, self.label)
         if compiled is not None:
-            self.function = kernels.NativeFunction(compiled, shape, dtype, vector, each)
+            self.function = kernels.NativeFunction(compiled, shape, dtype, vector, each, self.label)
             count = 1 if uses_threads(self.f) else team_size(settings.workers or 1)
             self.team = [self.function, *self.function.clones(count - 1)] if count > 1 else []
         elif settings.crew is not None:
-            self.pooled = Pooled(self.f, settings, dtype, vector, imaginary, each)
-            self.function = kernels.BatchFunction(self.pooled, (), None, *arguments[3:], "f", each)
+            self.pooled = Pooled(self.f, settings, dtype, vector, imaginary, each, self.label)
+            self.function = kernels.BatchFunction(self.pooled, (), None, *arguments[3:], each)
             settings.crew.prepare(2 * (settings.order or 1) * self.rows)
         elif settings.vectorized:
-            self.function = kernels.BatchFunction(*arguments, "f", each)
+            self.function = kernels.BatchFunction(*arguments, each)
         elif each:
             self.function = kernels.ScalarFunction(*arguments)
         else:
@@ -86,14 +87,15 @@ class Evaluation:
     def take_results(self, count):
         """Learn from the caller how many numbers f gives, when nothing else can tell."""
         if self.function.native and self.results < 0:
-            self.function.take_size(count)
+            for function in self.team or [self.function]:
+                function.take_size(count)
 
     def value_at(self, x, f0=None):
         """f(x), or `f0` checked as if f had returned it, at an x inside the bounds; learns how many numbers f gives."""
         if self.settings.bounds is not None:
             refuse_outside(x.reshape(-1), *check_bounds(self.settings.bounds, self.shape, self.dtype))
         if f0 is not None:
-            self.f0_was_given = True
+            self.known_by = "f0"
             return self.function.value_at(x, f0)
         return self.at_base(x)
 
@@ -107,9 +109,9 @@ class Evaluation:
             bar.expect(1)
         try:
             if pooled is not None:
-                pooled.expect(before, self.results, self.f0_was_given, at_base=True)
+                pooled.expect(before, self.results, self.known_by, at_base=True)
             value = function.value_at(x)
-            self.f0_was_given = False
+            self.known_by = ""
             return value
         except Failed as caught:
             failed = caught.taken()
@@ -148,7 +150,7 @@ class Evaluation:
 
     def _evaluate_elsewhere(self, differences, entries, first, last):
         before, based = self.function.nfev, differences.has_base
-        self.pooled.expect(before, self.results, self.f0_was_given)
+        self.pooled.expect(before, self.results, self.known_by)
         try:
             return differences.evaluate(self.function, first, last)
         except Failed as caught:
@@ -159,7 +161,7 @@ class Evaluation:
     def _raise(self, failed, nfev, entry, point):
         """Raise what went wrong in an evaluation by a worker, as if it had been raised here."""
         error, failed.error = failed.error, None    # and leave no cycle of an error and the frames that it knows
-        note_evaluation(error, self.function.label, nfev, entry, point, self.shape)
+        note_evaluation(error, self.function.label, nfev, entry, point, self.shape, self.function)
         try:
             raise error
         finally:

@@ -92,20 +92,20 @@ class Pooled:
         As for `Run`.
     """
 
-    def __init__(self, f, settings, dtype, vector, imaginary, each):
+    def __init__(self, f, settings, dtype, vector, imaginary, each, label="f"):
         self.crew, self.bar = settings.crew, settings.bar
         self.function = self.crew.function(f, settings.args, settings.kwargs)
         value_type = working_type(dtype)
         if imaginary or dtype.kind == "c":
             value_type = np.result_type(value_type, np.complex64)
         self.imaginary = imaginary
-        self.form = Form(value_type, vector, imaginary, each, settings.vectorized)
+        self.form = Form(value_type, vector, imaginary, each, settings.vectorized, label)
         self.calls = 0
 
-    def expect(self, calls, known, known_by_f0, at_base=False):
+    def expect(self, calls, known, known_by, at_base=False):
         """Prepare for a batch: how often f was called before, how many numbers it gives, and who said so."""
         self.calls = calls
-        self.form.known, self.form.known_by_f0 = known, known_by_f0
+        self.form.known, self.form.known_by = known, known_by
         self.form.imaginary = self.imaginary and not at_base
 
     def __call__(self, rows):

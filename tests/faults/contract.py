@@ -48,7 +48,19 @@ def bowls(x, *args, **kwargs):
 
 def slopes(x, *args, **kwargs):
     """The gradient of `bowl`."""
-    return 2 * x + x.prod() / x
+    flat = x.reshape(-1)
+    return 2 * x + np.array([np.delete(flat, i).prod() for i in range(flat.size)]).reshape(x.shape)
+
+
+def bends(x, *args, **kwargs):
+    """The Hessian of `bowl` at three numbers."""
+    a, b, c = x
+    return np.array([[2.0, c, b], [c, 2.0, a], [b, a, 2.0]])
+
+
+def many_slopes(x, *args, **kwargs):
+    """`slopes` of many points at once."""
+    return np.stack([slopes(point) for point in x])
 
 
 def curves(x, *args, **kwargs):
@@ -88,6 +100,10 @@ KINDS = {
     "vectors": Kind(many_curves, slopes_of_curves, batch=True, shape=(4,)),
     "noisy": Kind(bowl, lambda x: 0.0),
     "field": Kind(slopes, None, label="grad", shape=(3,)),
+    "surface": Kind(bowl, bends),
+    "surfaces": Kind(bowls, bends, batch=True),
+    "slope": Kind(slopes, bends, label="grad", shape=(3,)),
+    "slopes": Kind(many_slopes, bends, batch=True, label="grad", shape=(3,)),
 }
 
 
@@ -104,6 +120,7 @@ class Entry:
     one_point: bool = True                  # f is called near x only
     here: bool = True                       # f is called by the thread that calls the entry point
     judges: bool = False                    # it gives a verdict on a derivative, by values of f in float64
+    room: float = 0.0                       # how wide a box must be that leaves more than rounding to difference
 
     @property
     def kind(self):
@@ -112,6 +129,11 @@ class Entry:
     @property
     def f(self):
         return self.kind.f
+
+    def has(self, options):
+        """Whether it has these options, and room for what it does inside their bounds."""
+        return self.takes >= set(options) and (
+            "bounds" not in options or (options["bounds"][1] - options["bounds"][0]).min() > self.room)
 
     @property
     def prepared(self):
@@ -128,6 +150,18 @@ THREAD = concurrent.futures.ThreadPoolExecutor(1)
 
 def _along(f, x, **options):
     return sd.jvp(f, x, np.ones(getattr(x, "shape", 3)), **options)
+
+
+def _by_grad(f, x, **options):
+    return sd.hessian(None, x, grad=f, **options)
+
+
+def _times(f, x, **options):
+    return sd.hvp(f, x, np.ones(getattr(x, "shape", 3)), **options)
+
+
+def _times_by_grad(f, x, **options):
+    return sd.hvp(None, x, np.ones(getattr(x, "shape", 3)), grad=f, **options)
 
 
 def _prepared(f, x, out=None, x0=None, **options):
@@ -161,6 +195,7 @@ def _checked_jacobian(f, x, **options):
 _second = {"pick": lambda result: result[1]}
 _summed = {"answer": lambda jacobian: jacobian.sum(axis=1)}
 _check = {"takes": frozenset({"x_scale", "bounds", "args", "kwargs", "workers"}), "judges": True}
+_bent = {"takes": FULL - {"order", "f0"}, "room": 1e-5}
 _walk = {"takes": DESCENT, "one_point": False, "pick": lambda result: result.x}
 
 ENTRIES = [
@@ -173,6 +208,12 @@ ENTRIES = [
     Entry("jacobian vectorized", "vectors", functools.partial(sd.jacobian, vectorized=True)),
     Entry("jvp", "vector", _along, **_summed),
     Entry("jvp vectorized", "vectors", functools.partial(_along, vectorized=True), **_summed),
+    Entry("hessian", "surface", sd.hessian, **_bent),
+    Entry("hessian vectorized", "surfaces", functools.partial(sd.hessian, vectorized=True), **_bent),
+    Entry("hessian grad", "slope", _by_grad, **(_bent | {"room": 0})),
+    Entry("hvp", "surface", _times, **(_bent | _summed)),
+    Entry("hvp grad vectorized", "slopes", functools.partial(_times_by_grad, vectorized=True),
+          **(_bent | _summed | {"room": 0})),
     Entry("Gradient", "scalar", _prepared, CALLED),
     Entry("Gradient vectorized", "batch", functools.partial(_prepared, vectorized=True), CALLED),
     Entry("Gradient.value_and_gradient", "scalar", _prepared_value, CALLED, **_second),
@@ -224,7 +265,7 @@ def entries(*options, arrays=False, one_point=False, kinds=None, here=False):
 
 def cases(**selection):
     """All pairs of an entry point and a way to difference that it has."""
-    return [(entry, options) for entry in entries(**selection) for options in OPTIONS if entry.takes >= set(options)]
+    return [(entry, options) for entry in entries(**selection) for options in OPTIONS if entry.has(options)]
 
 
 def name_of(value):

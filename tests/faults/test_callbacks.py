@@ -72,7 +72,7 @@ def test_B1_one_write_in_any_call_is_noticed(backend, entry):
             assert bits(entry.call(f, X.copy())) == expected, f"call {k} of {calls}"
 
 
-@pytest.mark.parametrize("entry", entries(kinds=["scalar", "vector"]), ids=str)
+@pytest.mark.parametrize("entry", entries(kinds=["scalar", "vector", "surface", "slope"]), ids=str)
 def test_B1_one_write_into_any_entry_in_any_call_is_noticed(backend, entry):
     """Eight entries: what was written before, at, next to or far from the entry that is moved."""
     x = np.linspace(0.5, 2.25, 8)
@@ -84,7 +84,7 @@ def test_B1_one_write_into_any_entry_in_any_call_is_noticed(backend, entry):
 
 
 @pytest.mark.parametrize("factor", [0.5, -1.0])
-@pytest.mark.parametrize("entry", entries(kinds=["scalar", "vector", "batch", "field"]), ids=str)
+@pytest.mark.parametrize("entry", entries(kinds=["scalar", "vector", "batch", "field", "surface", "slope"]), ids=str)
 def test_B1_x_may_serve_f_as_its_workspace(backend, entry, factor):
     """The textbook case: ``x *= 0.5`` before the value is computed."""
 
@@ -95,6 +95,8 @@ def test_B1_x_may_serve_f_as_its_workspace(backend, entry, factor):
     assert bits(entry.call(careless, X.copy())) == right(entry, f=lambda x, *args: entry.f(factor * x, *args))
 
 
+IN_TURN = [(entry, options) for entry in entries("method", kinds=["scalar", "vector", "surface"], one_point=True)
+           for options in ({}, {"method": "forward"}, {"order": 4}) if entry.has(options)]
 REPLACED = {
     "kept": lambda x, kept: kept.append(x),
     "another type": lambda x, kept: setattr(x, "dtype", x.dtype.newbyteorder()),
@@ -102,8 +104,7 @@ REPLACED = {
 }
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "forward"}, {"order": 4}], ids=name_of)
-@pytest.mark.parametrize("entry", entries("method", kinds=["scalar", "vector"], one_point=True), ids=str)
+@pytest.mark.parametrize(("entry", "options"), IN_TURN, ids=name_of)
 def test_B1_a_write_not_seen_yet_is_not_forgotten_when_x_is_replaced(backend, entry, options):
     """F writes in one call, and in a later one does what makes us hand out new memory."""
     expected, calls = right(entry, **options), calls_of(entry, **options)
@@ -125,8 +126,7 @@ def test_B1_a_write_not_seen_yet_is_not_forgotten_when_x_is_replaced(backend, en
                     assert bits(entry.call(f, X.copy(), **options)) == expected, (name, write, later, j)
 
 
-@pytest.mark.parametrize("options", [{}, {"method": "forward"}, {"order": 4}], ids=name_of)
-@pytest.mark.parametrize("entry", entries("method", kinds=["scalar", "vector"], one_point=True), ids=str)
+@pytest.mark.parametrize(("entry", "options"), IN_TURN, ids=name_of)
 def test_B1_a_write_that_a_later_call_undoes_is_noticed(backend, entry, options):
     """F writes in one call, and the old value back in any later one; in a short x every call can be looked after."""
     expected, calls = right(entry, **options), calls_of(entry, **options)

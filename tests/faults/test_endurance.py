@@ -44,6 +44,10 @@ def gently(entry):
         "vector": lambda x, *args: x * x,
         "vectors": lambda x, *args: x * x,
         "field": lambda x, *args: x + x,
+        "surface": lambda x, *args: x[0] * x[1],
+        "surfaces": lambda x, *args: x[:, 0] * x[:, 1],
+        "slope": lambda x, *args: x + x,
+        "slopes": lambda x, *args: x + x,
     }[entry.kind_name]
 
 

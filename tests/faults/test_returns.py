@@ -115,7 +115,8 @@ def test_A5_a_complex_result_is_refused_and_its_imaginary_part_never_dropped(bac
             refused_at_first_and_last(entry, junk, TypeError)
 
 
-@pytest.mark.parametrize("entry", entries("method", kinds=["number", "scalar", "batch", "vector"]), ids=str)
+@pytest.mark.parametrize(
+    "entry", entries("method", kinds=["number", "scalar", "batch", "vector", "surface", "slope"]), ids=str)
 def test_A5_a_real_result_of_a_complex_step_is_refused(backend, entry):
     f = on_call(None, entry.f, lambda x, result: np.real(result) + 0.0)
     error = attempt(entry.call, f, X.copy(), method="complex")[1]
@@ -143,7 +144,7 @@ ONE_NUMBER = {
 }
 
 
-@pytest.mark.parametrize("entry", entries(kinds=["number", "scalar"]), ids=str)
+@pytest.mark.parametrize("entry", entries(kinds=["number", "scalar", "surface"]), ids=str)
 def test_A6_one_number_in_any_wrapping_is_that_number(backend, entry):
     for name, wrap in ONE_NUMBER.items():
         with case(name):
@@ -208,7 +209,7 @@ WRONG_SIZES = {
 def test_A7_a_wrong_number_of_numbers_is_refused_with_its_shape(backend, entry):
     vector = entry.kind_name in ("vector", "vectors", "noisy")      # whose first call tells how long results are
     for name, (junk, shape) in WRONG_SIZES.items():
-        words = ["shape"] if entry.kind_name == "vectors" else [shape]
+        words = ["shape"] if entry.kind_name in ("vectors", "slopes") else [shape]
         for k in {2 if vector else 1, calls_of(entry)}:
             with case(name, k):
                 refused(entry, k, lambda result, junk=junk: junk, (TypeError, ValueError), words)
@@ -256,7 +257,7 @@ EXACT = {
 
 
 @pytest.mark.parametrize("form", EXACT)
-@pytest.mark.parametrize("entry", entries(kinds=["number", "scalar"]), ids=str)
+@pytest.mark.parametrize("entry", entries(kinds=["number", "scalar", "surface"]), ids=str)
 def test_A9_exact_types_give_the_same_bits(backend, entry, form):
     f = on_call(None, entry.f, lambda x, result: EXACT[form](float(result)))
     assert bits(entry.call(f, X.copy())) == right(entry)
@@ -275,9 +276,9 @@ def test_A9_steps_suit_the_lowest_precision_seen(backend, entry, kind, tolerance
     assert np.abs(found - answer).max() <= tolerance * np.abs(answer).max()
 
 
-@pytest.mark.parametrize("entry", entries(kinds=["scalar", "number"], one_point=True), ids=str)
+@pytest.mark.parametrize("entry", entries(kinds=["scalar", "number", "surface"], one_point=True), ids=str)
 def test_A9_precision_that_falls_in_the_middle_of_a_run_is_heeded(backend, entry):
-    answer = entry.kind.answer(X)
+    answer = entry.answer(entry.kind.answer(X))
     for k in range(1, calls_of(entry) + 1):
         f = counted(entry.f)
 

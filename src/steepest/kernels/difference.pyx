@@ -14,7 +14,7 @@ from libc.math cimport INFINITY, fabs, isfinite, nextafter, nextafterf, nextafte
 from libc.float cimport DBL_MAX, DBL_EPSILON, FLT_EPSILON, FLT_MAX, LDBL_EPSILON, LDBL_MAX
 from libc.string cimport memcpy, memset
 
-from steepest.kernels.function cimport BASE, GOOD, LINE, Compiled, Function, PythonFunction, evaluate_t
+from steepest.kernels.function cimport BASE, GOOD, LINE, WAYS, Compiled, Function, PythonFunction, evaluate_t
 from steepest.kernels.native cimport NativeFunction
 
 import numpy as np
@@ -217,7 +217,7 @@ cdef class Differences:
         for i in range(self.rows):
             self.entries[i] = entries[i]
             self.last_entry = max(self.last_entry, self.entries[i])
-            if self.entries[i] < LINE:
+            if WAYS < self.entries[i] < LINE:
                 raise ValueError("no such entry")
         return 0
 
@@ -422,7 +422,7 @@ cdef class Differences:
             point = self.x[at.row] if at.column < 0 else self.points[at.row, at.column]
             base = at.column < 0 and not self.own_base
             note_evaluation(error, function.label, nfev, BASE if base else self.entries[at.row], point,
-                            function.shape)
+                            function.shape, function)
         return 0
 
     # combine

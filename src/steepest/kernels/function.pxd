@@ -11,8 +11,8 @@ from libc.string cimport memcmp, memset
 cdef extern from "Python.h":
     ctypedef PyObject *(*vectorcallfunc)(PyObject *callable, PyObject **args, size_t nargs, PyObject *names) noexcept
 
-# evaluate(self, entry, point, value): put *point into entry `entry` of x (or take BASE, LINE), call, and store the real
-# numbers of the result at *value. `point` and `value` hold double, or long double when self.wide.
+# evaluate(self, entry, point, value): put *point into entry `entry` of x (or take BASE, LINE, a way), call, and store
+# the real numbers of the result at *value. `point` and `value` hold double, or long double when self.wide.
 # Returns GOOD, or says why everything must be evaluated again. The type says nogil, so that a loop over compiled
 # functions can run without the GIL; a loop over a Python function (not self.native) must hold it.
 ctypedef int (*evaluate_t)(void *self, Py_ssize_t entry, const void *point, void *value) except -1 nogil
@@ -20,6 +20,7 @@ ctypedef int (*evaluate_t)(void *self, Py_ssize_t entry, const void *point, void
 cdef enum:
     BASE = -1       # at x itself
     LINE = -2       # at x + point * direction
+    WAYS = -1073741824  # WAYS - k: along the k-th way, which moves some entries of x
 
 cdef enum:
     GOOD = 0
@@ -96,7 +97,7 @@ cdef class Function:
     cdef readonly bint vector       # results are one-dimensional arrays, not single numbers
     cdef readonly bint as_complex   # results are stored as pairs (real, imaginary)
     cdef bint imaginary             # the perturbation goes into the imaginary part
-    cdef bint sized_by_f0           # the caller's f0 has told how long results are
+    cdef str sized_by               # the argument that has told how long results are: f0 or x; "" when f has
     cdef bint started               # x is there
     cdef bint unseen                # what f does to x has not been looked at yet
     cdef bint running               # an evaluation is under way without the GIL
@@ -119,6 +120,8 @@ cdef class Function:
     cdef char *private_data         # as it is: never lent
     cdef char *data                 # as f sees it
     cdef cnp.ndarray direction, lower, upper
+    cdef Memory ways                # the ways of this run, laid out as in _place.pxi
+    cdef Py_ssize_t way_count, way_moves
 
     cdef int take_type(self, cnp.dtype dtype, bint vector, bint imaginary, str label) except -1
     cdef int take_shape(self, int ndim, const Py_ssize_t *shape) except -1
@@ -132,6 +135,8 @@ cdef class Function:
                            void *values) except -1
     cdef object call_at_base(self)
     cdef int judge(self, double eps) except -1
+    cdef int check_bounds(self, cnp.ndarray lower, cnp.ndarray upper) except -1
+    cdef bint suits(self, cnp.ndarray array, Py_ssize_t count)
 
 
 cdef class PythonFunction(Function):

@@ -30,7 +30,7 @@ import numpy as np
 
 from steepest.errors import BusyError, FunctionError
 from steepest.reference.callback import (
-    SIGNATURES, batch_result, note_evaluation, scalar_result, vector_result,
+    SIGNATURES, batch_result, note_evaluation, scalar_result, size_error, vector_result,
 )
 
 cnp.import_array()
@@ -156,6 +156,7 @@ cdef class Function:
         self.extents = self.short_extents
         self.size = -1
         self.coarsest = 0.0
+        self.sized_by = ""
 
     def __dealloc__(self):
         if self.extents != self.short_extents:
@@ -214,7 +215,7 @@ cdef class Function:
             raise ValueError("x does not suit this function")
         if self.running:
             raise BusyError("this function is being evaluated by another call")
-        self.direction = None
+        self.direction = self.ways = None
         self.coarsest = 0.0
         if self.imaginary:
             copy_as_complex(self.private_data, <const char *>PyArray_DATA(<void *>x), self.count, self.stride // 2)
@@ -250,25 +251,58 @@ cdef class Function:
 
         The direction has the type of x; the bounds are float64 or longdouble arrays with one entry for each of x.
         """
-        cdef int bound_type = cnp.NPY_LONGDOUBLE if self.wide else cnp.NPY_DOUBLE
-        for array, type_num in ((direction, self.dtype.type_num - (AS_COMPLEX if self.imaginary else 0)),
-                                (lower, bound_type), (upper, bound_type)):
-            if array is not None and (array.size != self.count or cnp.PyArray_TYPE(array) != type_num
-                                      or not cnp.PyArray_ISCARRAY_RO(array)):
-                raise ValueError("the direction does not suit this function")
-        if (lower is None) != (upper is None):
-            raise ValueError("give both bounds or none")
+        if (direction.size != self.count or not cnp.PyArray_ISCARRAY_RO(direction)
+                or cnp.PyArray_TYPE(direction) != self.dtype.type_num - (AS_COMPLEX if self.imaginary else 0)):
+            raise ValueError("the direction does not suit this function")
+        self.check_bounds(lower, upper)
         if self.running:
             raise BusyError("this function is being evaluated by another call")
         self.direction, self.lower, self.upper = direction, lower, upper
 
+    def along_ways(self, cnp.ndarray starts not None, cnp.ndarray stops not None, cnp.ndarray moved not None,
+                   cnp.ndarray sizes not None, cnp.ndarray shifted=None, cnp.ndarray shifts=None,
+                   cnp.ndarray lower=None, cnp.ndarray upper=None):
+        """Let WAYS - k mean x with some entries moved by point * size and one shifted; see the reference."""
+        self.check_bounds(lower, upper)
+        if self.running:
+            raise BusyError("this function is being evaluated by another call")
+        if not self.started:
+            raise ValueError("begin the function first")
+        take_ways(self, starts, stops, moved, sizes, shifted, shifts)
+        self.lower, self.upper = lower, upper
+
+    cdef int check_bounds(self, cnp.ndarray lower, cnp.ndarray upper) except -1:
+        for array in (lower, upper):
+            if array is not None and not self.suits(array, self.count):
+                raise ValueError("the bounds do not suit this function")
+        if (lower is None) != (upper is None):
+            raise ValueError("give both bounds or none")
+        return 0
+
+    cdef bint suits(self, cnp.ndarray array, Py_ssize_t count):
+        """Whether these are so many numbers of the working type."""
+        cdef int type_num = cnp.NPY_LONGDOUBLE if self.wide else cnp.NPY_DOUBLE
+        return array.size == count and cnp.PyArray_ISCARRAY_RO(array) and cnp.PyArray_TYPE(array) == type_num
+
+    def displaced(self, Py_ssize_t entry, point):
+        """x with a point put in, and x as it is: what a note on an exception tells the difference of."""
+        cdef cnp.ndarray number = np.array(point, np.longdouble if self.wide else np.float64)
+        cdef cnp.ndarray moved = np.empty(self.count, self.dtype), before = np.empty(self.count, self.dtype)
+        if not self.started or number.size != 1:
+            raise ValueError("begin the function, and give one point")
+        memcpy(PyArray_DATA(<void *>before), self.private_data, self.nbytes)
+        self.place(<char *>PyArray_DATA(<void *>moved), entry, PyArray_DATA(<void *>number))
+        return moved, before
+
     cdef int place(self, char *x, Py_ssize_t entry, const void *point) except -1 nogil:
-        """Write x into fresh memory, with one entry (or, along the line, every entry) moved."""
+        """Write x into fresh memory, with one entry (or, along a line or a way, several) moved."""
         memcpy(x, self.private_data, self.nbytes)
         if entry >= 0:
             put(x + entry * self.stride + self.offset, point, self.real_type)
         elif entry == LINE:
             move_along_line(self, x, point)
+        elif entry <= WAYS:
+            move_along_way(self, x, WAYS - entry, point)
         return 0
 
     cdef int evaluate_rows(self, const Py_ssize_t *entries, Py_ssize_t count, const void *points,
@@ -297,8 +331,16 @@ cdef class Function:
         """Refuse a result of another length than the first."""
         cdef Py_ssize_t known = self.size // 2 if self.as_complex else self.size
         if count != known:
-            other = f"but f0 has shape ({known},)" if self.sized_by_f0 else f"and shape ({known},) before"
-            raise ValueError(f"{self.label} returned shape ({count},) in evaluation {self.nfev}, {other}")
+            raise size_error(self.label, count, self.nfev, known, self.sized_by)
+
+    def take_size(self, Py_ssize_t size):
+        """Learn how many numbers f gives from the number of entries of x."""
+        if self.running:
+            raise BusyError("this function is being evaluated by another call")
+        if self.size < 0:
+            if size < 0 or size > PY_SSIZE_T_MAX // 2:
+                raise ValueError("no function gives so many numbers")
+            self.size, self.sized_by = size * (2 if self.as_complex else 1), "x"
 
     @property
     def value_type(self):
@@ -323,7 +365,7 @@ cdef class Function:
                 note_evaluation(error, label, self.nfev, BASE, 0.0, self.shape)
             raise
         self.judge(eps)
-        self.sized_by_f0 = label == "f0"
+        self.sized_by = "f0" if label == "f0" else ""
         self.size = array.size * (2 if self.as_complex else 1)
         return array.copy()
 

@@ -12,7 +12,10 @@ import numpy as np
 _DOUBLE_EPS = float(np.finfo(np.float64).eps)
 BASE = -1
 LINE = -2
+WAYS = -(2**30)
 GOOD, TAMPERED, COARSE, HALTED = 0, 1, 2, 3
+# So many entries that were moved together are named in a note.
+NAMED = 3
 # What a compiled function may look like, by the number of its form: (n, x), (n, x, data), (n, x, m, out, data).
 SCALAR, SCALAR_DATA, VECTOR, STATUS = range(4)
 SIGNATURES = (
@@ -23,20 +26,35 @@ SIGNATURES = (
 )
 
 
-def note_evaluation(error, label, nfev, entry, point, shape):
-    """Add to an exception of f the note that names the evaluation it came from."""
-    if entry == LINE:
-        where = f"at x + t*v with t = {point!s}"
-    elif entry == BASE:
-        where = "at x itself"
-    else:
-        index = np.unravel_index(entry, shape) if shape else ()
-        name = "x" + (str([int(i) for i in index]) if index else "")
-        where = f"with {name} = {point!s}"
+def note_evaluation(error, label, nfev, entry, point, shape, function=None):
+    """Add to an exception of f the note that names the evaluation it came from; `function` knows its ways."""
     try:
+        if entry == LINE:
+            where = f"at x + t*v with t = {point!s}"
+        elif entry == BASE:
+            where = "at x itself"
+        elif entry <= WAYS:
+            where = _way(function.displaced(entry, point), shape)
+        else:
+            where = f"with {_name(entry, shape)} = {point!s}"
         BaseException.add_note(error, f"steepest: in evaluation {nfev} of {label}, {where}")
     except Exception:  # an exception whose notes are unusable is still the user's exception
         return
+
+
+def _name(entry, shape):
+    index = np.unravel_index(entry, shape) if shape else ()
+    return "x" + (str([int(i) for i in index]) if index else "")
+
+
+def _way(displaced, shape):
+    """Name the entries that are not what they are in x."""
+    moved, x = displaced
+    changed = np.flatnonzero(moved != x)
+    named = [f"{_name(i, shape)} = {moved[i]!s}" for i in changed[:NAMED]]
+    if len(changed) > NAMED:
+        named.append(f"{len(changed) - NAMED} more entries moved")
+    return "with " + ", ".join(named) if named else "at x itself"
 
 
 def _refuse(result, label, nfev, expected):
@@ -116,9 +134,9 @@ def vector_result(result, dtype, must_be_complex=False, label="f", nfev=0):
     return np.array(array, dtype=dtype, order="C", copy=None), eps
 
 
-def size_error(label, count, nfev, known, known_by_f0):
-    """The error for a result of another length than the first."""
-    other = f"but f0 has shape ({known},)" if known_by_f0 else f"and shape ({known},) before"
+def size_error(label, count, nfev, known, known_by):
+    """The error for a result of another length than the first, or than `known_by`, "f0" or "x", has made known."""
+    other = f"but {known_by} has shape ({known},)" if known_by else f"and shape ({known},) before"
     return ValueError(f"{label} returned shape ({count},) in evaluation {nfev}, {other}")
 
 
@@ -207,13 +225,13 @@ class PythonFunction:
         self.coarsest = 0.0
         self.fresh = True
         self.nfev = 0
-        self.direction = None
-        self.sized_by_f0 = False
+        self.direction = self.ways = None
+        self.sized_by = ""
 
     def begin(self, x):
         """Take x for a run."""
         self.x = np.array(x, dtype=self.dtype).reshape(-1)
-        self.direction = None
+        self.direction = self.ways = None
         self.coarsest = 0.0
 
     def snapshot(self):
@@ -229,11 +247,40 @@ class PythonFunction:
         """Let LINE mean x + point * direction, kept inside the bounds, until the next run begins."""
         self.direction, self.lower, self.upper = direction.reshape(-1), lower, upper
 
+    def along_ways(self, starts, stops, moved, sizes, shifted=None, shifts=None, lower=None, upper=None):
+        """Let WAYS - k mean the k-th of several ways out of x, until the next run begins.
+
+        Parameters
+        ----------
+        starts, stops : arrays of intp, one entry a way
+            Its moves are those from ``starts[k]`` to ``stops[k]``.
+        moved, sizes : arrays of intp, of the working type
+            A move adds ``point * sizes[j]`` to entry ``moved[j]`` of x, to its real part for an imaginary
+            perturbation; a complex x is taken as twice as many real numbers. No entry twice in one way.
+        shifted, shifts : arrays of intp, of the working type, one entry a way, optional
+            After that ``shifts[k]`` is added to entry ``shifted[k]``, or is its imaginary part for an imaginary
+            perturbation; nothing when that is -1.
+        lower, upper : arrays of the working type, optional
+            Bounds inside which entries are kept.
+        """
+        self.ways, self.lower, self.upper = (starts, stops, moved, sizes, shifted, shifts), lower, upper
+
+    def displaced(self, entry, point):
+        """Return x with a point put in, and x as it is."""
+        return self.point(entry, point), self.x
+
+    def take_size(self, size):
+        """Learn how many numbers f gives from the number of entries of x."""
+        if self.size < 0:
+            self.size, self.sized_by = size * (2 if self.as_complex else 1), "x"
+
     def point(self, entry, point):
-        """Return x with one entry (or, along the line, every entry) moved."""
+        """Return x with one entry (or, along a line or a way, several) moved."""
         x = lent_copy(self.x)
         if entry == LINE:
             self._move_along(x, point)
+        elif entry <= WAYS:
+            self._move_along_way(x, WAYS - entry, point)
         elif entry != BASE:
             part = x.imag if self.imaginary else x.real
             part[entry] = point
@@ -246,6 +293,26 @@ class PythonFunction:
         if self.lower is not None:
             moved = np.minimum(np.maximum(moved, self.lower), self.upper)
         parts[:] = moved
+
+    def _move_along_way(self, x, k, t):
+        starts, stops, moved, sizes, shifted, shifts = self.ways
+        part = np.dtype(self.dtype.char.lower())
+        parts = x.real if self.imaginary else x.view(part)
+        some = slice(starts[k], stops[k])
+        self._add(parts, moved[some], t * sizes[some])
+        if shifted is not None and shifted[k] >= 0:
+            if self.imaginary:
+                x.imag[shifted[k]] = shifts[k]
+            else:
+                self._add(parts, shifted[k : k + 1], shifts[k])
+
+    def _add(self, parts, entries, sizes):
+        """Move some entries, inside the bounds."""
+        moved_to = parts[entries].astype(self.real_type) + sizes
+        if self.lower is not None:
+            moved_to = np.minimum(np.maximum(moved_to, self.lower[entries]), self.upper[entries])
+        with np.errstate(over="ignore"):
+            parts[entries] = moved_to
 
     def call(self, x):
         """Call f, and count it."""
@@ -269,7 +336,7 @@ class PythonFunction:
     def _check_size(self, count):
         known = self.size // 2 if self.as_complex else self.size
         if count != known:
-            raise size_error(self.label, count, self.nfev, known, self.sized_by_f0)
+            raise size_error(self.label, count, self.nfev, known, self.sized_by)
 
     def value_at(self, x, f0=None):
         """Return f(x) as an array, or `f0` checked as if f had returned it; learn how long results are."""
@@ -289,7 +356,7 @@ class PythonFunction:
             raise
         self.coarsest = max(self.coarsest, eps)
         size = array.size * (2 if self.as_complex else 1)
-        self.size, self.sized_by_f0 = size, label == "f0"
+        self.size, self.sized_by = size, "f0" if label == "f0" else ""
         return array
 
 
