@@ -9,10 +9,12 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 
 from .kernels import callback as _kernel_callback
+from .kernels import coloring as _kernel_coloring
 from .kernels import difference as _kernel_difference
 from .kernels import native as _kernel_native
 from .kernels import update as _kernel_update
 from .reference import callback as _reference_callback
+from .reference import coloring as _reference_coloring
 from .reference import difference as _reference_difference
 from .reference import native as _reference_native
 from .reference import update as _reference_update
@@ -20,7 +22,7 @@ from .reference import update as _reference_update
 __all__ = ["backend"]
 
 
-def _gather(name, callback, native, difference, update):
+def _gather(name, callback, native, difference, update, coloring):
     return SimpleNamespace(
         name=name,
         PythonFunction=callback.PythonFunction,
@@ -31,12 +33,23 @@ def _gather(name, callback, native, difference, update):
         central_gradient=difference.central_gradient,
         step=update.step,
         Optimizer=update.Optimizer,
+        group=coloring.group,
+        transposed=coloring.transposed,
+        ordering=coloring.ordering,
+        first_fit=coloring.first_fit,
+        star_coloring=coloring.star_coloring,
+        star_sources=coloring.star_sources,
     )
 
 
 _BACKENDS = {
-    "kernels": _gather("kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update),
-    "reference": _gather("reference", _reference_callback, _reference_native, _reference_difference, _reference_update),
+    "kernels": _gather(
+        "kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update, _kernel_coloring,
+    ),
+    "reference": _gather(
+        "reference", _reference_callback, _reference_native, _reference_difference, _reference_update,
+        _reference_coloring,
+    ),
 }
 
 
