@@ -1,7 +1,7 @@
 """Colourings are valid, never worse than the natural order, and as good as published ones; kernel equals reference.
 
 Here because a wrong colouring is a wrong Jacobian without a word. Tests kernels/coloring.pyx, reference/coloring.py and
-`color` in sparsity.py.
+`color` in patterns.py.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 import steepest as sd
 from steepest.kernels import coloring as kernel
 from steepest.reference import coloring as reference
-from steepest.sparsity import ORDERS
+from steepest.patterns import ORDERS
 
 SIDES = (kernel, reference)
 NAMES = ["best", *ORDERS]
@@ -176,7 +176,8 @@ def test_a_diagonal_needs_one_and_nothing_none():
 def test_damaged_patterns_are_refused(side):
     good = np.array([0, 1, 2]), np.array([0, 1])
     for indptr, indices in (
-        ([0, 1, 3], [0, 1]), ([1, 1, 2], [0, 1]), ([0, 2, 1], [0, 1]), ([], []), ([0, 1, 2], [0, 2]), ([0, 1, 2], [-1, 0]),
+        ([0, 1, 3], [0, 1]), ([1, 1, 2], [0, 1]), ([0, 2, 1], [0, 1]), ([], []), ([0, 1, 2], [0, 2]),
+        ([0, 1, 2], [-1, 0]),
     ):
         bad = np.array(indptr, np.intp), np.array(indices, np.intp)
         for call in (lambda bad=bad: side.transposed(*bad, 2), lambda bad=bad: side.first_fit(*bad, 2),

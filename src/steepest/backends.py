@@ -10,11 +10,13 @@ from types import SimpleNamespace
 
 from .kernels import callback as _kernel_callback
 from .kernels import coloring as _kernel_coloring
+from .kernels import compressed as _kernel_compressed
 from .kernels import difference as _kernel_difference
 from .kernels import native as _kernel_native
 from .kernels import update as _kernel_update
 from .reference import callback as _reference_callback
 from .reference import coloring as _reference_coloring
+from .reference import compressed as _reference_compressed
 from .reference import difference as _reference_difference
 from .reference import native as _reference_native
 from .reference import update as _reference_update
@@ -22,7 +24,7 @@ from .reference import update as _reference_update
 __all__ = ["backend"]
 
 
-def _gather(name, callback, native, difference, update, coloring):
+def _gather(name, callback, native, difference, update, coloring, compressed):
     return SimpleNamespace(
         name=name,
         PythonFunction=callback.PythonFunction,
@@ -33,6 +35,7 @@ def _gather(name, callback, native, difference, update, coloring):
         central_gradient=difference.central_gradient,
         step=update.step,
         Optimizer=update.Optimizer,
+        Compression=compressed.Compression,
         group=coloring.group,
         transposed=coloring.transposed,
         ordering=coloring.ordering,
@@ -45,10 +48,11 @@ def _gather(name, callback, native, difference, update, coloring):
 _BACKENDS = {
     "kernels": _gather(
         "kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update, _kernel_coloring,
+        _kernel_compressed,
     ),
     "reference": _gather(
         "reference", _reference_callback, _reference_native, _reference_difference, _reference_update,
-        _reference_coloring,
+        _reference_coloring, _reference_compressed,
     ),
 }
 

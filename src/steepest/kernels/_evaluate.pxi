@@ -51,7 +51,7 @@ cdef inline int evaluate_in_place(PythonFunction self, Py_ssize_t entry, const v
     # the result may be x itself: it is copied and let go before references are counted and x is restored
     code = keep(self, call(self, <PyObject *>self.view), value)
     if not intact(self):
-        if not self.fresh and entry != LINE and tampered_elsewhere(self, at, stride):
+        if not self.fresh and entry > LINE and tampered_elsewhere(self, at, stride):
             return TAMPERED
         self.lend()
     elif entry >= 0:
@@ -60,7 +60,7 @@ cdef inline int evaluate_in_place(PythonFunction self, Py_ssize_t entry, const v
             return TAMPERED
     elif entry == BASE and not self.fresh and memcmp(self.data, self.private_data, self.nbytes):
         return TAMPERED
-    elif entry == LINE:
+    elif entry <= LINE and not self.fresh:
         memcpy(self.data, self.private_data, self.nbytes)
     return code
 

@@ -214,7 +214,7 @@ cdef class Function:
             raise ValueError("x does not suit this function")
         if self.running:
             raise BusyError("this function is being evaluated by another call")
-        self.direction = None
+        self.direction = self.groups = None
         self.coarsest = 0.0
         if self.imaginary:
             copy_as_complex(self.private_data, <const char *>PyArray_DATA(<void *>x), self.count, self.stride // 2)
@@ -262,13 +262,23 @@ cdef class Function:
             raise BusyError("this function is being evaluated by another call")
         self.direction, self.lower, self.upper = direction, lower, upper
 
+    def in_groups(self, Groups groups not None):
+        """Let GROUPS - k mean x with the entries of group k moved, until the next run begins."""
+        if groups.entries != self.count or groups.wide != self.wide or not groups.placed:
+            raise ValueError("the groups do not suit this function, or have no points")
+        if self.running:
+            raise BusyError("this function is being evaluated by another call")
+        self.groups = groups
+
     cdef int place(self, char *x, Py_ssize_t entry, const void *point) except -1 nogil:
-        """Write x into fresh memory, with one entry (or, along the line, every entry) moved."""
+        """Write x into fresh memory, with one entry (or, along the line, every entry; or a group) moved."""
         memcpy(x, self.private_data, self.nbytes)
         if entry >= 0:
             put(x + entry * self.stride + self.offset, point, self.real_type)
         elif entry == LINE:
             move_along_line(self, x, point)
+        elif entry <= GROUPS:
+            move_group(self, x, GROUPS - entry, point)
         return 0
 
     cdef int evaluate_rows(self, const Py_ssize_t *entries, Py_ssize_t count, const void *points,
@@ -498,5 +508,6 @@ cdef class BatchFunction(PythonFunction):
 
 
 include "_place.pxi"
+include "_groups.pxi"
 include "_evaluate.pxi"
 include "_compiled.pxi"

@@ -201,6 +201,7 @@ cdef class NativeFunction(Function):
             raise ValueError("the functions do not suit each other")
         memcpy(self.private_data, other.private_data, self.nbytes)
         self.direction, self.lower, self.upper = other.direction, other.lower, other.upper
+        self.groups = other.groups
         self.fresh, self.eps = other.fresh, other.eps
         self.started = self.unseen = True
         self.get_ready()
@@ -261,7 +262,7 @@ cdef int evaluate_in_place(NativeFunction self, Py_ssize_t entry, const void *po
         (<uint64_t *>self.data)[entry] = (<const uint64_t *>self.private_data)[entry]
         if not self.fresh and tampered(self, entry, sizeof(double)):
             return TAMPERED
-    elif entry == LINE:
+    elif entry <= LINE:
         memcpy(self.data, self.private_data, self.nbytes)
     elif not self.fresh and memcmp(self.data, self.private_data, self.nbytes):
         return TAMPERED

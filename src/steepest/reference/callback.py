@@ -12,6 +12,7 @@ import numpy as np
 _DOUBLE_EPS = float(np.finfo(np.float64).eps)
 BASE = -1
 LINE = -2
+GROUPS = -16
 GOOD, TAMPERED, COARSE, HALTED = 0, 1, 2, 3
 # What a compiled function may look like, by the number of its form: (n, x), (n, x, data), (n, x, m, out, data).
 SCALAR, SCALAR_DATA, VECTOR, STATUS = range(4)
@@ -29,6 +30,8 @@ def note_evaluation(error, label, nfev, entry, point, shape):
         where = f"at x + t*v with t = {point!s}"
     elif entry == BASE:
         where = "at x itself"
+    elif entry <= GROUPS:
+        where = f"with the columns of colour {GROUPS - entry} moved by {float(point):+g} of their steps"
     else:
         index = np.unravel_index(entry, shape) if shape else ()
         name = "x" + (str([int(i) for i in index]) if index else "")
@@ -171,6 +174,44 @@ def lent_copy(x):
     return np.frombuffer(bytearray(x.tobytes()), dtype=x.dtype).reshape(x.shape)
 
 
+class Groups:
+    """Entries of x in groups that are moved together, and the points that each of them is moved to.
+
+    Parameters
+    ----------
+    starts, members : arrays of intp
+        The entries of group k are ``members[starts[k]:starts[k + 1]]``.
+    entries : int
+        Entries of x.
+    capacity : int
+        Points that an entry can have. A group takes the one that its own point says: 1, -1, 2, -2, ... for central
+        differences, 1, 2, ... or -1, -2, ... for those to one side.
+    dtype : numpy.dtype
+        Type of x.
+    """
+
+    def __init__(self, starts, members, entries, capacity, dtype):
+        if starts.size == 0 or entries < 0 or capacity < 1:
+            raise ValueError("these are no groups")
+        sound = starts[0] == 0 and starts[-1] == members.size and (np.diff(starts) >= 0).all()
+        if not sound or (members.size and not 0 <= members.min() <= members.max() < entries):
+            raise ValueError("these are no groups of entries of x")
+        self.starts, self.members, self.entries, self.capacity = starts, members, entries, capacity
+        self.count = starts.size - 1
+        self.real_type = working_type(dtype)
+        self.points = None      # (entries, width), of the working type
+        self.central = False
+
+    def moved(self, k, point):
+        """Return the entries of group k, and the points that they are put to."""
+        which = int(abs(point))
+        which = 2 * which - 1 - (point > 0) if self.central else which - 1
+        if not (0 <= k < self.count and 0 <= which < self.points.shape[1]):
+            raise ValueError("there is no such group or point")
+        members = self.members[self.starts[k] : self.starts[k + 1]]
+        return members, self.points[members, which]
+
+
 class PythonFunction:
     """A Python callable of an array. The kernel evaluates in place; this twin copies x for every call.
 
@@ -207,13 +248,13 @@ class PythonFunction:
         self.coarsest = 0.0
         self.fresh = True
         self.nfev = 0
-        self.direction = None
+        self.direction = self.groups = None
         self.sized_by_f0 = False
 
     def begin(self, x):
         """Take x for a run."""
         self.x = np.array(x, dtype=self.dtype).reshape(-1)
-        self.direction = None
+        self.direction = self.groups = None
         self.coarsest = 0.0
 
     def snapshot(self):
@@ -229,11 +270,21 @@ class PythonFunction:
         """Let LINE mean x + point * direction, kept inside the bounds, until the next run begins."""
         self.direction, self.lower, self.upper = direction.reshape(-1), lower, upper
 
+    def in_groups(self, groups):
+        """Let GROUPS - k mean x with the entries of group k moved, until the next run begins."""
+        if groups.entries != self.count or groups.points is None:
+            raise ValueError("the groups do not suit this function, or have no points")
+        self.groups = groups
+
     def point(self, entry, point):
-        """Return x with one entry (or, along the line, every entry) moved."""
+        """Return x with one entry (or, along the line, every entry; or a group) moved."""
         x = lent_copy(self.x)
         if entry == LINE:
             self._move_along(x, point)
+        elif entry <= GROUPS:
+            part = x.imag if self.imaginary else x.real
+            members, points = self.groups.moved(GROUPS - entry, point)
+            part[members] = points
         elif entry != BASE:
             part = x.imag if self.imaginary else x.real
             part[entry] = point
