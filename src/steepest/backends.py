@@ -32,6 +32,7 @@ def _gather(name, callback, native, difference, update, coloring, compressed):
         BatchFunction=callback.BatchFunction,
         NativeFunction=native.NativeFunction,
         Differences=difference.Differences,
+        is_point=difference.is_point,
         central_gradient=difference.central_gradient,
         step=update.step,
         Optimizer=update.Optimizer,

@@ -17,7 +17,16 @@ from .missing_entries import find_missing
 from .options import Sparsity, check_out
 from .patterns import Coloring, colored, read, rows_of
 from .reference.callback import GOOD, GROUPS, working_type
-from .reference.difference import CARE, CENTRAL, COMPLEX, ROW_ONE_SIDED, UNRESOLVED, shape_of_scheme
+from .reference.difference import (
+    CARE,
+    CENTRAL,
+    COMPLEX,
+    ROW_ONE_SIDED,
+    UNRESOLVED,
+    UNSUITED,
+    refuse_outside,
+    shape_of_scheme,
+)
 from .results import Derivative, describe
 
 # Numbers held at a time in a block of colours that several threads share.
@@ -44,7 +53,14 @@ class CompressedRun(Run):
         super().__init__(f, settings, shape, dtype, vector=True)
         self.function.fresh = True      # every group is put into a fresh copy of x, whatever f does to it
         self.moved = self.coloring.sources()[1]     # the column that is moved for each entry
+        self.columns = self.coloring.plan()[1]      # in the order of colours, in which they are planned
+        ranks = np.empty_like(self.columns)
+        ranks[self.columns] = np.arange(ranks.size)
+        self.ranks = ranks[self.moved]              # of that column
         self.compression = None
+        # whether one call of the kernel does it all
+        self.at_hand = (self.pooled is None and settings.bar is None and not self.team and self.bounds[0] is None
+                        and settings.method != COMPLEX)
 
     @property
     def entries(self):
@@ -65,14 +81,17 @@ class CompressedRun(Run):
         keep = None
         if rows is not None:
             keep = np.zeros(self.shape[0], bool)
-            keep[self.moved[rows]] = True
-            rule = tuple(part if part.size == 1 else self._by_column(rows, part) for part in rule)
+            keep[self.ranks[rows]] = True
+        if rule is not None:
+            rule = tuple(part if part.size == 1 else self._by_rank(rows, part) for part in rule)
         return Entries(self, rows, keep, rule, method, with_base)
 
-    def _by_column(self, rows, numbers):
-        """Numbers of some entries, each of which goes with its column."""
+    def _by_rank(self, rows, numbers):
+        """Numbers of all columns, or of some entries, each of which goes with its column, in the order of colours."""
+        if rows is None:
+            return numbers[self.columns]
         found = np.ones(self.shape[0], numbers.dtype)
-        found[self.moved[rows]] = numbers
+        found[self.ranks[rows]] = numbers
         return found
 
     def origin(self, x):
@@ -92,8 +111,9 @@ class CompressedRun(Run):
     def sweep(self, differences, x, rows=None, f0=None, look=None):
         """Evaluate and decompress: ``(code, results)``, one row of results for each entry."""
         function, compression = self.function, self.compress()
-        function.begin(x)
+        self._refuse_outside(x)
         colors, entries = differences.plan(compression, x), GROUPS - np.arange(compression.count)
+        function.begin(x)
         function.in_groups(compression)
         if f0 is not None:
             colors.set_base(f0)
@@ -119,10 +139,19 @@ class CompressedRun(Run):
         value = self._numbers([data.reshape(-1, parts)])
         return code, value if rows is None else value[rows]
 
+    def _refuse_outside(self, x):
+        """Name the entry of x that is outside the bounds by the number that it has there."""
+        if self.bounds[0] is not None:
+            refuse_outside(x.reshape(-1).real, *self.bounds)
+
     def sweep_once(self, x, f0):
         """Try one sweep with nothing unusual: ``(code, entries)``; CARE leaves what was found for `solve`."""
         differences = self.prepare()
-        code, value = self.sweep(differences, x, None, f0)
+        code, value = UNSUITED, None
+        if self.at_hand and f0 is None:
+            code, value = differences.at_once(self.compress(), x)
+        if code == UNSUITED:
+            code, value = self.sweep(differences, x, None, f0)
         if code == GOOD and (differences.bad or differences.unresolved):
             code, differences.result = CARE, value.view(working_type(self.dtype)).reshape(self.entries, -1)
         return code, value
@@ -136,6 +165,18 @@ class CompressedRun(Run):
         direction = np.ascontiguousarray(direction, self.dtype)
         check = LineRun(self.f, central_of(self.settings), direction)
         return check, self.times(found.value, direction), self.times(abs(found.value), abs(direction))
+
+    def quick_jacobian(self, x, out):
+        """The sparse Jacobian at x as it is, when it is an array that suits and nothing is unusual; or None."""
+        if not (self.asked.verified or not self.asked.verify) or not self.at_hand or self.results < 0:
+            return None
+        if not (self.kernels.is_point(x) and x.shape == self.shape and x.dtype == self.dtype):
+            return None
+        _check_out(out, self)
+        code, value = self.sweep_once(x, None)
+        if code == GOOD:
+            return _commit(self.shaped(value), out, self)
+        return self._finish(self.solve(self.function.snapshot(), None, False, code), None, out, False)
 
     def jacobian(self, x, f0, out, full_output):
         """The sparse Jacobian with every fallback."""
@@ -158,6 +199,9 @@ class CompressedRun(Run):
         if verifying:
             find_missing(self, x, f0, value)
             self.asked.verified = True
+        return self._finish(found, value, out, full_output)
+
+    def _finish(self, found, value, out, full_output):
         if found is None:
             return _commit(self.shaped(value), out, self)
         return _deliver(found, self, out, full_output)
@@ -208,18 +252,31 @@ class Entries:
 
     def plan(self, compression, x):
         """Plan all columns at x, and return the differences of the colours."""
-        x = x.reshape(-1)
-        if self.columns is None or self.keep is not None:
-            self.columns = self._differences(self.run.shape[0], 1, 0, self.rule, *self._bounds(x))
-        self.columns.plan(x)
-        self.overflow = None
-        one_sided, self.unresolved = compression.plan(self.columns)
-        with_base = self.with_base or (one_sided > 0 and self.method == CENTRAL)
-        if with_base not in self.colors:
-            self.colors[with_base] = self._of_colors(compression, with_base)
-        self.now = self.colors[with_base]
+        self._prepare(x)
+        one_sided, self.unresolved = compression.plan(self.columns, x)
+        self.now = self._colors(compression, self.with_base or (one_sided > 0 and self.method == CENTRAL))
         self.now.plan(np.zeros(compression.count, self.run.dtype))
         return self.now
+
+    def _prepare(self, x):
+        self.overflow = None
+        if self.columns is None or self.keep is not None:
+            self.columns = self._differences(self.run.shape[0], 1, 0, self.rule, *self._bounds(x))
+
+    def _colors(self, compression, with_base):
+        if with_base not in self.colors:
+            self.colors[with_base] = self._of_colors(compression, with_base)
+        return self.colors[with_base]
+
+    def at_once(self, compression, x):
+        """Plan, evaluate and decompress in one go: ``(code, entries)``."""
+        self._prepare(x)
+        self.now = self._colors(compression, self.with_base)
+        function = self.run.function
+        parts = 2 if function.as_complex and self.method != COMPLEX else 1
+        data = np.empty(self.run.entries * parts, working_type(self.run.dtype))
+        code, self.bad, _, self.unresolved = compression.difference(function, self.columns, self.now, x, data)
+        return code, self.run._numbers([data.reshape(-1, parts)])
 
     def _differences(self, rows, size, block, rule, lower, upper, entries=None, with_base=False):
         run = self.run
@@ -228,10 +285,10 @@ class Entries:
 
     def _bounds(self, x):
         """Those of x; columns that are not to move have no room."""
-        lower, upper = self.run.bounds
+        lower, upper = (None if bound is None else bound[self.run.columns] for bound in self.run.bounds)
         if self.keep is None:
             return lower, upper
-        x, inf = x.real.astype(working_type(x.dtype)), np.inf
+        x, inf = x[self.run.columns].real.astype(working_type(x.dtype)), np.inf
         return (np.where(self.keep, -inf if lower is None else lower, x),
                 np.where(self.keep, inf if upper is None else upper, x))
 
@@ -241,8 +298,8 @@ class Entries:
         moves = np.ones(run.shape[0], bool) if self.keep is None else self.keep
         lower, upper = run.bounds
         if lower is not None:
-            moves = moves & (lower != upper)
-        still = np.bincount(run.coloring.colors[moves], minlength=count) == 0
+            moves = moves & (lower != upper)[run.columns]
+        still = np.bincount(run.coloring.colors[run.columns[moves]], minlength=count) == 0
         room = np.where(still, 0, np.inf).astype(real)
         one = np.ones(1, real)
         made = self._differences(
@@ -266,10 +323,10 @@ class Entries:
         starts, _, begin, rows, places = run.coloring.plan()
         some = slice(begin[starts[first]], begin[starts[last]])
         rows, places = rows[some], places[some]
-        moved, m = run.moved[places], run.coloring.shape[0]
-        color = run.coloring.colors[moved] - first
+        ranks, m = run.ranks[places], run.coloring.shape[0]
+        color = run.coloring.colors[run.moved[places]] - first
         return SimpleNamespace(
-            places=places, kind=self.columns.kind[moved], step=self.columns.step[moved], reach=now.reach,
+            places=places, kind=self.columns.kind[ranks], step=self.columns.step[ranks], reach=now.reach,
             one_sided=now.one_sided, own_base=True,
             values=now.values.reshape(now.block, now.width, m, -1)[color, :, rows],
             base=now.base.reshape(m, -1)[rows],
@@ -287,8 +344,14 @@ class Entries:
         self.overflow[view.places] = finite & ~np.isfinite(data[view.places]).all(axis=1)
 
     def _of_entries(self, numbers):
-        numbers = numbers[self.run.moved]
+        numbers = numbers[self.run.ranks]
         return numbers if self.some is None else numbers[self.some]
+
+    def in_order(self, numbers):
+        """Numbers of the columns, in the order of x."""
+        found = np.empty_like(numbers)
+        found[self.run.columns] = numbers
+        return found
 
     @property
     def rows(self):

@@ -76,6 +76,8 @@ class Run(Evaluation):
         A function and differences made for these arguments, to go on with.
     """
 
+    compressed = False      # its rows are the entries of a sparse Jacobian
+
     def __init__(self, f, settings, shape, dtype, vector=False, each=False, made=None):
         self.kernels = current()
         compiled = None if made is not None else resolve(f, settings, shape, dtype, vector, each)

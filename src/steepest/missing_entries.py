@@ -102,7 +102,7 @@ def _direction(run, x):
     """To move each column by a share of its step, to either side where it has both."""
     entries = run.prepare()
     entries.plan(run.compress(), x)
-    step, kind = entries.columns.step, entries.columns.kind
+    step, kind = entries.in_order(entries.columns.step), entries.in_order(entries.columns.kind)
     if run.settings.method == COMPLEX:
         step = np.where(kind == ROW_FIXED, 0, np.sqrt(np.finfo(run.dtype).eps) * np.maximum(abs(x), 1))
     share = np.arange(x.size) * 0.6180339887498949 % 1

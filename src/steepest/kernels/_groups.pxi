@@ -23,24 +23,25 @@ cdef class Groups:
                 raise TypeError("groups need arrays of intp")
         if starts.size == 0 or entries < 0 or capacity < 1:
             raise ValueError("these are no groups")
-        if starts.size + members.size > (PY_SSIZE_T_MAX - ALIGNMENT) // 32 or (
-                entries > PY_SSIZE_T_MAX // 4 // (capacity * real)):
+        cdef Py_ssize_t size = members.size
+        if capacity > 64 or size > PY_SSIZE_T_MAX // 4 // (capacity * real) or starts.size > PY_SSIZE_T_MAX // 32:
             raise OverflowError("the groups would need more memory than can be addressed")
         # points first, for their alignment
-        self.block = <char *>PyMem_Malloc(entries * capacity * real
-                                          + (starts.size + members.size) * <Py_ssize_t>sizeof(Py_ssize_t))
+        self.block = <char *>PyMem_Malloc(size * capacity * real
+                                          + (starts.size + size) * <Py_ssize_t>sizeof(Py_ssize_t))
         if self.block == NULL:
-            raise MemoryError(f"no memory for groups of {members.size} entries")
+            raise MemoryError(f"no memory for groups of {size} entries")
         self.points = self.block
-        self.starts = <Py_ssize_t *>(self.block + entries * capacity * real)
+        self.starts = <Py_ssize_t *>(self.block + size * capacity * real)
         self.members = self.starts + starts.size
-        self.count, self.entries, self.capacity, self.wide = starts.size - 1, entries, capacity, wide
+        self.count, self.entries, self.size = starts.size - 1, entries, size
+        self.capacity, self.wide = capacity, wide
         memcpy(self.starts, PyArray_DATA(<void *>starts), starts.size * sizeof(Py_ssize_t))
-        memcpy(self.members, PyArray_DATA(<void *>members), members.size * sizeof(Py_ssize_t))
-        cdef bint bad = self.starts[0] != 0 or self.starts[self.count] != members.size
+        memcpy(self.members, PyArray_DATA(<void *>members), size * sizeof(Py_ssize_t))
+        cdef bint bad = self.starts[0] != 0 or self.starts[self.count] != size
         for i in range(self.count):
             bad |= self.starts[i] > self.starts[i + 1]
-        for i in range(members.size):
+        for i in range(size):
             bad |= not 0 <= self.members[i] < entries
         if bad:
             self.count = 0
@@ -51,10 +52,9 @@ cdef class Groups:
 cdef void put_group(floating *x, const working *points, const Py_ssize_t *members, Py_ssize_t count, Py_ssize_t stride,
                     Py_ssize_t width) noexcept nogil:
     """Put points into some entries, rounded to their type."""
-    cdef Py_ssize_t i, entry
+    cdef Py_ssize_t i
     for i in range(count):
-        entry = members[i]
-        x[entry * stride] = <floating>points[entry * width]
+        x[members[i] * stride] = <floating>points[i * width]
 
 
 cdef int move_group(Function self, char *x, Py_ssize_t k, const void *point) except -1 nogil:
@@ -69,12 +69,13 @@ cdef int move_group(Function self, char *x, Py_ssize_t k, const void *point) exc
     cdef Py_ssize_t first = self.groups.starts[k], count = self.groups.starts[k + 1] - first
     cdef Py_ssize_t width = self.groups.width, stride = 2 if self.as_complex else 1
     cdef const Py_ssize_t *members = self.groups.members + first
-    cdef const double *points = <const double *>self.groups.points + which
+    cdef const double *points = <const double *>self.groups.points + first * width + which
     x += self.offset
     if self.real_type == cnp.NPY_DOUBLE:
         put_group(<double *>x, points, members, count, stride, width)
     elif self.real_type == cnp.NPY_FLOAT:
         put_group(<float *>x, points, members, count, stride, width)
     else:
-        put_group(<long double *>x, <const long double *>self.groups.points + which, members, count, stride, width)
+        put_group(<long double *>x, <const long double *>self.groups.points + first * width + which, members, count,
+                  stride, width)
     return 0

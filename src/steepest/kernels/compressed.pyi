@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from .difference import Differences
-from .function import Groups
+from .function import Function, Groups
 
 @disjoint_base
 class Compression(Groups):
@@ -25,5 +25,13 @@ class Compression(Groups):
     ) -> None: ...
     @property
     def results(self) -> int: ...
-    def plan(self, differences: Differences) -> tuple[int, int]: ...
+    def plan(self, differences: Differences, x: NDArray[Any]) -> tuple[int, int]: ...
     def decompress(self, differences: Differences, first: int, last: int, out: NDArray[Any]) -> int: ...
+    def difference(
+        self,
+        function: Function,
+        differences: Differences,
+        colors: Differences,
+        x: NDArray[Any],
+        out: NDArray[Any],
+    ) -> tuple[int, int, int, int]: ...

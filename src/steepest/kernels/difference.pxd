@@ -25,7 +25,7 @@ cdef enum:
 cdef struct Table:
     Py_ssize_t rows, width, size, result_size, block, reach, one_sided, unresolved
     int method
-    bint wide, planned, complete    # every row uses as many points as any
+    bint wide, planned
     const signed char *kinds
     const char *x
     const char *points

@@ -599,12 +599,6 @@ cdef int look_into(object differences, Table *table) except -1:
     table.unresolved, table.method, table.wide, table.planned = self.unresolved, self.method, self.wide, self.planned
     table.kinds, table.x, table.points = self.kinds, self.x_, self.points_
     table.values, table.base = self.values_, self.base_
-    cdef Py_ssize_t row
-    cdef int full = ROW_CENTRAL if self.method == CENTRAL else ROW_COMPLEX if self.method == COMPLEX else ROW_ONE_SIDED
-    cdef signed char other = 0
-    for row in range(self.rows):
-        other |= self.kinds[row] ^ full
-    table.complete = other == 0
     return 0
 
 

@@ -92,16 +92,16 @@ cdef inline int run_compiled(int form, void *function, void *data, int n, double
 cdef class Groups:
     """Entries of x in groups that are moved together, and the points that each of them is moved to.
 
-    Entry i has `width` points, of which a group takes the one that `point` says: 1, -1, 2, -2, ... for central
+    A member has `width` points, of which a group takes the one that `point` says: 1, -1, 2, -2, ... for central
     differences, 1, 2, ... or -1, -2, ... for those to one side.
     """
-    cdef readonly Py_ssize_t count, entries, width
+    cdef readonly Py_ssize_t count, entries, size, width      # groups, entries of x, members, points of each
     cdef readonly bint wide, central
     cdef bint placed                # the points are there
     cdef Py_ssize_t *starts         # of each group, in members; one more for the end
-    cdef Py_ssize_t *members        # entries
-    cdef Py_ssize_t capacity        # points for each entry that there is room for
-    cdef char *points
+    cdef Py_ssize_t *members        # entries of x
+    cdef Py_ssize_t capacity        # points of each member that there is room for
+    cdef const char *points         # in the block, or wherever the groups' maker has them
     cdef char *block
 
     cdef int take_groups(self, cnp.ndarray starts, cnp.ndarray members, Py_ssize_t entries, Py_ssize_t capacity,

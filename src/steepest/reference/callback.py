@@ -184,7 +184,7 @@ class Groups:
     entries : int
         Entries of x.
     capacity : int
-        Points that an entry can have. A group takes the one that its own point says: 1, -1, 2, -2, ... for central
+        Points that a member can have. A group takes the one that its own point says: 1, -1, 2, -2, ... for central
         differences, 1, 2, ... or -1, -2, ... for those to one side.
     dtype : numpy.dtype
         Type of x.
@@ -199,7 +199,8 @@ class Groups:
         self.starts, self.members, self.entries, self.capacity = starts, members, entries, capacity
         self.count = starts.size - 1
         self.real_type = working_type(dtype)
-        self.points = None      # (entries, width), of the working type
+        self.size = members.size
+        self.points = None      # (members, width), of the working type
         self.central = False
 
     def moved(self, k, point):
@@ -208,8 +209,8 @@ class Groups:
         which = 2 * which - 1 - (point > 0) if self.central else which - 1
         if not (0 <= k < self.count and 0 <= which < self.points.shape[1]):
             raise ValueError("there is no such group or point")
-        members = self.members[self.starts[k] : self.starts[k + 1]]
-        return members, self.points[members, which]
+        some = slice(self.starts[k], self.starts[k + 1])
+        return self.members[some], self.points[some, which]
 
 
 class PythonFunction:
@@ -272,7 +273,7 @@ class PythonFunction:
 
     def in_groups(self, groups):
         """Let GROUPS - k mean x with the entries of group k moved, until the next run begins."""
-        if groups.entries != self.count or groups.points is None:
+        if groups.entries != self.count or groups.real_type != self.real_type or groups.points is None:
             raise ValueError("the groups do not suit this function, or have no points")
         self.groups = groups
 
