@@ -44,7 +44,7 @@ REPEATS, LONG = 3, 1e-3     # a call is timed so often, but a long one (in secon
 def side(name):
     """The modules of one side: "kernels" or "reference"."""
     modules = {module: importlib.import_module(f"steepest.{name}.{module}")
-               for module in ("callback", "native", "difference", "update")}
+               for module in ("callback", "native", "difference", "coloring", "update")}
     return SimpleNamespace(name=name, **modules)
 
 
@@ -424,6 +424,61 @@ def optimizer(side, dtype, family, clip, averaging, sign):
     return call, lambda: {"arrays": arrays, "states": states, "means": means or [], "carried": made.carried}
 
 
+@functools.cache
+def pattern(kind, symmetric=False):
+    """Rows of columns: ``(indptr, indices, number of columns)``."""
+    source = np.random.default_rng(3)
+    line = abs(np.subtract.outer(range(40), range(40)))
+    rows = {
+        "empty": np.zeros((4, 5), bool), "nothing": np.zeros((0, 0), bool), "full": np.ones((70, 70), bool),
+        "band": line <= 2, "arrow": (line == 0) | (np.arange(40) == 39) | (np.arange(40) == 39)[:, None],
+        "thin": source.random((60, 50)) < 0.03, "thick": source.random((90, 150)) < 0.4,
+        "grid": np.kron(line[:7, :7] <= 1, np.eye(7)) + np.kron(np.eye(7), line[:7, :7] <= 1) > 0,
+    }[kind]
+    if symmetric:
+        rows = rows[: min(rows.shape), : min(rows.shape)]
+        rows = rows | rows.T
+    found, columns = np.nonzero(rows)
+    indptr = np.zeros(len(rows) + 1, np.intp)
+    np.cumsum(np.bincount(found, minlength=len(rows)), out=indptr[1:])
+    return indptr, columns.astype(np.intp), rows.shape[1]
+
+
+PATTERNS = ["empty", "nothing", "full", "band", "arrow", "thin", "thick", "grid"]
+
+
+def group(side, kind):
+    return lambda: side.coloring.group(pattern(kind)[1], pattern(kind)[2]), dict
+
+
+def transposed(side, kind):
+    return lambda: side.coloring.transposed(*pattern(kind)), dict
+
+
+def ordering(side, kind, order):
+    by_column = side.coloring.transposed(*pattern(kind))
+    return lambda: side.coloring.ordering(*pattern(kind)[:2], *by_column, order), dict
+
+
+def first_fit(side, kind, shuffled):
+    indptr, _, count = pattern(kind)
+    sequence = np.random.default_rng(4).permutation(count).astype(np.intp) if shuffled else None
+    by_column = side.coloring.transposed(*pattern(kind))
+    return lambda: side.coloring.first_fit(*by_column, indptr.size - 1, sequence), dict
+
+
+def star_coloring(side, kind, shuffled):
+    indptr, indices, count = pattern(kind, symmetric=True)
+    sequence = np.random.default_rng(4).permutation(count).astype(np.intp) if shuffled else None
+    return lambda: side.coloring.star_coloring(indptr, indices, sequence), dict
+
+
+def star_sources(side, kind, wrong):
+    indptr, indices, count = pattern(kind, symmetric=True)
+    colors = np.zeros(count, np.intp) if wrong else side.coloring.star_coloring(indptr, indices)
+    return lambda: side.coloring.star_sources(indptr, indices, colors), dict
+
+
 def public(side, call, dtype, options):
     """A whole public call, its warnings included."""
     def run():
@@ -550,6 +605,12 @@ KERNELS = [
               points=["plain", "hard"], bounds=[None, "both"], team=[1, 3]),
         *grid(f=["rosenbrock_data", "root"], scheme=SCHEMES[:-1], points=["plain"], bounds=[None, "both"], team=[1, 3],
               kind=["each"])]),
+    Kernel("coloring.group", group, grid(kind=PATTERNS)),
+    Kernel("coloring.transposed", transposed, grid(kind=PATTERNS)),
+    Kernel("coloring.ordering", ordering, grid(kind=PATTERNS, order=[-1, 0, 1, 2, 3])),
+    Kernel("coloring.first_fit", first_fit, grid(kind=PATTERNS, shuffled=[False, True])),
+    Kernel("coloring.star_coloring", star_coloring, grid(kind=PATTERNS, shuffled=[False, True])),
+    Kernel("coloring.star_sources", star_sources, grid(kind=PATTERNS, wrong=[False, True])),
     Kernel("update.step", step, grid(
         dtype="fd", rule=list(update.RULES), points=["plain", "hard"], count=[0, 1, 7, 8, 33, 20_000],
         numbers=[(0.1, 0.9, 0.99, 0.01, 1.1, 1e-8, 0.3), (1e-3, 0.5, 0.5, 2.0, 0.7, 1e-3, 1e-16)])),

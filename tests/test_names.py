@@ -14,7 +14,7 @@ PROMISED = {
     "BusyError", "CheckpointError", "CompilationWarning", "Derivative", "DifferenceWarning", "FunctionError",
     "Gradient", "Jacobian", "Status", "__version__", "backend", "compiled", "derivative", "gradient",
     "gradient_descent", "hessian", "hvp", "jacobian", "jvp", "optim", "schedules", "set_num_threads", "show_config",
-    "value_and_gradient",
+    "sparsity", "value_and_gradient",
 }
 
 

@@ -49,15 +49,16 @@ __all__ = [
     "schedules",
     "set_num_threads",
     "show_config",
+    "sparsity",
     "value_and_gradient",
 ]
 
 if TYPE_CHECKING:
-    from . import optim, schedules
+    from . import optim, schedules, sparsity
 else:
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""
-        if name in ("optim", "schedules"):
+        if name in ("optim", "schedules", "sparsity"):
             return import_module(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

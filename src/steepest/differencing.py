@@ -76,6 +76,8 @@ class Run(Evaluation):
         A function and differences made for these arguments, to go on with.
     """
 
+    compressed = False      # its rows are the entries of a sparse Jacobian
+
     def __init__(self, f, settings, shape, dtype, vector=False, each=False, made=None):
         self.kernels = current()
         compiled = None if made is not None else resolve(f, settings, shape, dtype, vector, each)
@@ -214,7 +216,7 @@ class Run(Evaluation):
         code, differences = swept, self.differences
         look = None
         if full or self.settings.method == COMPLEX:
-            look = Bars(self.settings, self.dtype, self.function)
+            look = self.look()
         if code == CARE:
             value = self._numbers([differences.result])
         else:
@@ -260,6 +262,10 @@ class Run(Evaluation):
         """F computes in less precision than the steps were chosen for: choose them again."""
         self.function.eps = self.function.coarsest
         self.choose_steps()
+
+    def look(self):
+        """What looks at the values of a sweep, for error bars."""
+        return Bars(self.settings, self.dtype, self.function)
 
     # fallbacks
 
@@ -338,7 +344,7 @@ class Run(Evaluation):
             some = np.flatnonzero(group & usable)
             if some.size == 0:
                 continue
-            second = Bars(self.settings, self.dtype, self.function)
+            second = self.look()
             _, half = self.again(rows[some], abs(step[some]) / 2, method, x, f0, second)
             if half is None:
                 continue
@@ -357,7 +363,7 @@ class Run(Evaluation):
         check.count_from(self.nfev)
         if not self.each:
             check.at_base(x)    # to learn how many results there are
-        expected = check.solve(x, np.zeros(check.results)).value
+        expected = check.solve(x, np.zeros(check.results, working_type(self.dtype))).value
         self.count_from(check.nfev)
         largest = look.table()[0].max(initial=0.0)
         with np.errstate(all="ignore"):
@@ -531,8 +537,8 @@ def in_type_of_x(array, dtype):
         return array.astype(dtype if array.dtype.kind == "c" else np.dtype(dtype.char.lower()))
 
 
-def _callers_level():
-    """How far up from `deliver` the first caller is that is none of us: warnings name that place."""
+def callers_level():
+    """How far up from the caller of this the first caller is that is none of us: warnings name that place."""
     frame, level, own = sys._getframe(1), 1, __name__.partition(".")[0] + "."
     while frame is not None and frame.f_globals.get("__name__", "").startswith(own):
         frame, level = frame.f_back, level + 1
@@ -546,7 +552,7 @@ def deliver(found, run, shape_up, out, full_output):
     if unresolved or full_output:
         message = describe(shape_up(found.status)) + (f"; {found.doubt}" if found.doubt else "")
     if unresolved and not full_output:
-        warnings.warn(message, DifferenceWarning, stacklevel=_callers_level())
+        warnings.warn(message, DifferenceWarning, stacklevel=callers_level())
     value = shape_up(found.value)
     if out is None:
         value = value[()]

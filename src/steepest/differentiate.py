@@ -12,7 +12,7 @@ import numpy as np
 from .backends import current
 from .compiled_functions import at_once, check_f
 from .differencing import deliver, in_type_of_x
-from .options import as_point, check_options, check_out
+from .options import as_point, check_options, check_out, check_sparsity
 from .reference.difference import DONE, UNSUITED
 from .roads import line_run_for, run_for
 
@@ -50,6 +50,8 @@ def _shaped_as(x):
 
 def careful_jacobian(run, x, f0, out, full_output):
     """The Jacobian with every fallback."""
+    if run.settings.sparsity is not None:
+        return run.jacobian(x, f0, out, full_output)
     if out is not None:  # as far as it can be known before f is called
         check_out(out, (out.shape[0] if getattr(out, "ndim", 0) == 2 else run.results, x.size), x.dtype)
         run.take_results(out.shape[0])
@@ -264,8 +266,8 @@ def value_and_gradient(f, x, *, method="central", order=None, step=None, rel_ste
 
 
 def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None, f0=None,
-             sparsity=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False, out=None,
-             full_output=False):
+             sparsity=None, format=None, verify=True, noise=None, args=(), kwargs=None, vectorized=False,
+             workers=None, progress=False, out=None, full_output=False):
     """Jacobian of a vector function of a vector, by finite differences.
 
     Parameters
@@ -304,8 +306,8 @@ def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_
            [0., 1.]])
     """
     settings = check_options(
-        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, sparsity,
-        progress=progress,
+        method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers,
+        check_sparsity(sparsity, format, verify), progress=progress,
     )
     check_f(f)
     x = as_vector(as_point(x))

@@ -13,6 +13,10 @@ __all__ = ["line_run_for", "run_for"]
 def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
     """The run for these options: as `Run`."""
     _refuse_later(settings)
+    if settings.sparsity is not None:
+        from .compressed import CompressedRun
+
+        return CompressedRun(f, settings, shape, dtype)
     return Run(f, settings, shape, dtype, vector, each, made)
 
 
@@ -27,7 +31,5 @@ def _refuse_later(settings):
         raise later(f"method={settings.choosing!r}")
     if settings.noise is not None:
         raise later("noise")
-    if settings.sparsity is not None:
-        raise later("sparsity")
     if isinstance(settings.x_scale, str):
         raise later("x_scale='auto'")
