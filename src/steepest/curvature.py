@@ -59,9 +59,8 @@ class Curvature:
 
     def close(self, fixed):
         """Mark what is not finite, and what belongs to fixed entries."""
-        for at in (fixed, (..., fixed)) if fixed.any() else ():
-            self.value[at] = self.step[at] = self.error[at] = 0
-            self.status[at] = Status.FIXED
+        self.value[fixed] = self.step[fixed] = self.error[fixed] = 0
+        self.status[fixed] = Status.FIXED
         bad = ~np.isfinite(self.value)
         self.value[bad] = np.nan
         self.status[bad] = Status.NONFINITE
@@ -144,10 +143,21 @@ def rule_of(step):
     return (step, np.zeros(1, step.dtype), step) if step.size else None
 
 
-def pairs_of(chosen, above):
-    """All pairs of some entries: with each other once, and with themselves too when `above` is 0."""
-    i, j = np.nonzero(np.triu(np.outer(chosen, chosen), above))
-    return i, j
+class Layout:
+    """The places in which a symmetric matrix is written: ``(rows[k], columns[k])``, row by row.
+
+    `half` are those on and above the diagonal, and `mirror` those on the other side of it.
+    """
+
+    def __init__(self, rows, columns):
+        self.rows, self.columns = rows, columns
+        self.half = np.flatnonzero(rows <= columns)
+        n = int(columns.max(initial=0)) + 1
+        self.mirror = np.searchsorted(rows * n + columns, columns[self.half] * n + rows[self.half])
+
+    def form(self, v, values):
+        """``v @ H @ v`` for the matrix of these values."""
+        return (v[self.rows] * values * v[self.columns]).sum()
 
 
 class ValueRun(Run):
@@ -371,7 +381,15 @@ class ValueRun(Run):
 
 
 class HessianRun(ValueRun):
-    """Hessians of one f, from its values."""
+    """Hessians of one f, from its values: all entries, row by row, or those of a layout."""
+
+    def __init__(self, f, settings, shape, dtype):
+        super().__init__(f, settings, shape, dtype)
+        self.layout: Layout = self.lay_out()
+
+    def lay_out(self):
+        """The places of all entries."""
+        return Layout(*np.indices(self.shape * 2).reshape(2, -1))
 
     def solve(self, x, f0=None, full=False, swept=None):
         """The Hessian at x, with every fallback; `full` fills in the error bars."""
@@ -390,26 +408,27 @@ class HessianRun(ValueRun):
         return found
 
     def _hessian(self, probes, x, f0):
-        found = Curvature((x.size, x.size), self.number_type)
-        found.step[:] = probes.step
-        diagonal = np.arange(x.size)
-        found.value[diagonal, diagonal] = probes.second
-        alive = np.isfinite(probes.second) & ~probes.fixed
-        found.value[~alive, :] = found.value[:, ~alive] = np.nan
-        found.status = np.maximum(probes.status[:, None], probes.status)
+        layout = self.layout
+        i, j = layout.rows, layout.columns
+        found = Curvature(i.shape, self.number_type)
+        found.value[:], found.step[:] = np.nan, probes.step[j]
+        found.status = np.maximum(probes.status[i], probes.status[j])
         if f0 is not None:
             largest = np.maximum(abs(probes.values).max(axis=1, initial=0), abs(f0))
+            noise = max(np.finfo(self.dtype).eps, self.function.coarsest) * largest
+            diagonal = np.flatnonzero(i == j)
             with np.errstate(all="ignore"):
-                eps = max(np.finfo(self.dtype).eps, self.function.coarsest)
-                found.rounding[diagonal, diagonal] = (
-                    eps * largest * np.where(probes.central, 4, 12) / probes.step**2)
-            i, j = pairs_of(alive, 1)
-            for first in range(0, len(i), WAYS_AT_A_TIME):
-                some = slice(first, first + WAYS_AT_A_TIME)
-                mixed, rounding = self._mixed(probes, i[some], j[some], x, f0, eps * largest)
-                for to, part in ((found.value, mixed), (found.rounding, rounding)):
-                    to[i[some], j[some]] = to[j[some], i[some]] = part
-        found.close(probes.fixed)
+                found.value[diagonal] = probes.second[i[diagonal]]
+                found.rounding[diagonal] = (noise * np.where(probes.central, 4, 12) / probes.step**2)[i[diagonal]]
+            alive = np.isfinite(probes.second) & ~probes.fixed
+            pairs = (alive[i] & alive[j] & (i < j))[layout.half]
+            here, there = layout.half[pairs], layout.mirror[pairs]
+            for first in range(0, len(here), WAYS_AT_A_TIME):
+                a, b = (side[first : first + WAYS_AT_A_TIME] for side in (here, there))
+                mixed, rounding = self._mixed(probes, i[a], j[a], x, f0, noise)
+                found.value[a] = found.value[b] = mixed
+                found.rounding[a] = found.rounding[b] = rounding
+        found.close(probes.fixed[i] | probes.fixed[j])
         return found
 
     def _mixed(self, probes, i, j, x, f0, noise):
@@ -455,29 +474,34 @@ class HessianRun(ValueRun):
         found = self._complex_hessian(x, 1)
         if full:
             found.estimate(self._complex_hessian(x, 0.5), 2)
-        v = some_direction(x, (found.status == Status.FIXED).all(axis=0), *self.bounds)
+        lower, upper = self.bounds
+        v = some_direction(x, np.zeros(x.size, bool) if lower is None else lower == upper, lower, upper)
         with np.errstate(all="ignore"):
-            self.verify(found, x, v, v @ found.value @ v, abs(v) @ abs(found.value) @ abs(v))
+            self.verify(found, x, v, self.layout.form(v, found.value), self.layout.form(abs(v), abs(found.value)))
         return found
 
     def _complex_hessian(self, x, share):
-        step = self.steps_at(x, share)
+        step, layout = self.steps_at(x, share), self.layout
         probes = self.planned(x, step, self.bounds)
-        found = Curvature((x.size, x.size), self.number_type)
-        found.step[:], found.status = probes.step, np.maximum(probes.status[:, None], probes.status)
-        i, j = pairs_of(~probes.fixed, 0)
+        i, j = layout.rows, layout.columns
+        found = Curvature(i.shape, self.number_type)
+        found.step[:], found.status = probes.step[j], np.maximum(probes.status[i], probes.status[j])
+        fixed = probes.fixed[i] | probes.fixed[j]
+        here, there = (part[~fixed[layout.half]] for part in (layout.half, layout.mirror))
+        i, j = i[here], j[here]
         swap = probes.central[i] & ~probes.central[j]
         i, j = np.where(swap, j, i), np.where(swap, i, j)
         height = self.complex_steps_at(x)
         for first in range(0, len(i), WAYS_AT_A_TIME):
-            a, b = i[first : first + WAYS_AT_A_TIME], j[first : first + WAYS_AT_A_TIME]
+            some = slice(first, first + WAYS_AT_A_TIME)
+            a, b = i[some], j[some]
             starts = np.arange(len(a), dtype=np.intp)
             limits = np.where(probes.central[b], [[-1], [1]], [[0], [2]]).astype(step.dtype)
             part, look = self.along((starts, starts + 1, b, probes.step[b], a, height[a]), limits, x)
             with np.errstate(all="ignore"):
                 area = probes.step[b] * height[a]
                 noise = np.finfo(self.dtype).eps * look.largest(imaginary=True)
-                found.value[a, b] = found.value[b, a] = part[:, 1] / area
-                found.rounding[a, b] = found.rounding[b, a] = abs(4 * noise / area)
-        found.close(probes.fixed)
+                found.value[here[some]] = found.value[there[some]] = part[:, 1] / area
+                found.rounding[here[some]] = found.rounding[there[some]] = abs(4 * noise / area)
+        found.close(fixed)
         return found
