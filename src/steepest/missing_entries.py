@@ -73,8 +73,8 @@ def find_missing(run, x, f0, value):
     missing = missing_entry(run, x, f0, value)
     if missing is not None:
         i, j = missing
-        raise ValueError(f"sparsity lacks an entry: result {i} of f depends on x[{j}], but row {i} of the pattern has "
-                         f"no entry in column {j}")
+        raise ValueError(f"sparsity lacks an entry: result {i} of {run.label} depends on x[{j}], but row {i} of the "
+                         f"pattern has no entry in column {j}")
 
 
 def missing_entry(run, x, f0, value):
