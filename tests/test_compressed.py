@@ -31,7 +31,7 @@ RULES = [{}, {"order": 4}, {"order": 6}, {"order": 8}, {"step": 1e-4}, {"rel_ste
 
 
 class Sums:
-    """A function of a given pattern: result i is a sum over its entries, each term computed alike wherever it stands."""
+    """A function of a given pattern: result i is a sum over its entries, each term computed alike wherever it is."""
 
     def __init__(self, pattern):
         self.rows, self.columns = np.nonzero(pattern)
@@ -79,7 +79,8 @@ def test_it_is_the_dense_jacobian_at_the_entries(options, pattern, dtype, full, 
         assert ours.format == "csr" and ours.shape == theirs.shape and ours.dtype == theirs.dtype
         theirs = theirs[pattern]
         if name == "error":
-            assert np.allclose(ours.data, theirs, rtol=1e-3, atol=1e3 * np.finfo(dtype).eps * abs(theirs).max(initial=0))
+            rounding = 1e3 * np.finfo(dtype).eps * abs(theirs).max(initial=0)
+            assert np.allclose(ours.data, theirs, rtol=1e-3, atol=rounding)
         elif name == "status":
             assert (ours.data == theirs).all()
         else:
@@ -133,7 +134,7 @@ def test_linear_functions_are_exact(backend):
     matrix.data = source.integers(-8, 9, matrix.nnz).astype(float)
     for method in ("central", "forward", "complex"):
         J = sd.jacobian(lambda x: matrix @ x, np.zeros(30), step=0.5, method=method, sparsity=matrix)
-        assert (J != matrix).nnz == 0
+        assert (matrix != J).nnz == 0
 
 
 @pytest.mark.parametrize("options", [{}, {"method": "forward"}, {"order": 4}, {"method": "complex"}], ids=str)
@@ -309,7 +310,7 @@ def test_damaged_compressions_are_refused(side, changes):
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_compression_refuses_what_does_not_suit_it(side):
-    compression_of, differences_of, function_of = SIDES[side]
+    _, differences_of, function_of = SIDES[side]
     compression = made(side)
 
     def differences(rows, method=CENTRAL, order=2, size=1):
@@ -338,7 +339,7 @@ def test_a_compression_refuses_what_does_not_suit_it(side):
 
 def test_a_group_that_is_not_there_is_refused(backend):
     side = 0 if backend == "kernels" else 1
-    compression_of, differences_of, function_of = SIDES[side]
+    _, differences_of, function_of = SIDES[side]
     compression, one = made(side), np.ones(1)
     compression.plan(differences_of(3, np.dtype("d"), CENTRAL, 2, 1e-5, 1), np.ones(3))
     function = function_of(lambda x: x[:2], (), None, (3,), np.dtype("d"), True)
