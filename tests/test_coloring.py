@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 import steepest as sd
 from steepest.kernels import coloring as kernel
-from steepest.reference import coloring as reference
 from steepest.patterns import ORDERS
+from steepest.reference import coloring as reference
 
 SIDES = (kernel, reference)
 NAMES = ["best", *ORDERS]

@@ -153,7 +153,7 @@ class CompressedRun(Run):
         if code == UNSUITED:
             code, value = self.sweep(differences, x, None, f0)
         if code == GOOD and (differences.bad or differences.unresolved):
-            code, differences.result = CARE, value.view(working_type(self.dtype)).reshape(self.entries, -1)
+            code, differences.result = CARE, value.view(working_type(self.dtype))
         return code, value
 
     def central_check(self, x, found):
@@ -323,13 +323,13 @@ class Entries:
         starts, _, begin, rows, places = run.coloring.plan()
         some = slice(begin[starts[first]], begin[starts[last]])
         rows, places = rows[some], places[some]
-        ranks, m = run.ranks[places], run.coloring.shape[0]
+        ranks, m, parts = run.ranks[places], run.coloring.shape[0], 2 if run.function.as_complex else 1
         color = run.coloring.colors[run.moved[places]] - first
         return SimpleNamespace(
             places=places, kind=self.columns.kind[ranks], step=self.columns.step[ranks], reach=now.reach,
             one_sided=now.one_sided, own_base=True,
-            values=now.values.reshape(now.block, now.width, m, -1)[color, :, rows],
-            base=now.base.reshape(m, -1)[rows],
+            values=now.values.reshape(now.block, now.width, m, parts)[color, :, rows],
+            base=now.base.reshape(m, parts)[rows],
         )
 
     def mark_overflow(self, first, last, data):

@@ -248,7 +248,7 @@ class Run(Evaluation):
         value, status = found.value, found.status
         if self.settings.method == COMPLEX:
             found.error = np.where(np.isfinite(value), np.finfo(self.dtype).eps * abs(value), np.inf)
-        elif self.rows:
+        elif value.size:
             rows = np.flatnonzero(~found.mended & (abs(found.step).min(axis=1) > 0))
             _, bend, _ = look.table()
             error, state = self._bars(

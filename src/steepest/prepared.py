@@ -232,6 +232,14 @@ class Jacobian(_Prepared):
     >>> jacobian([2.0, 3.0]).round(8)
     array([[3., 2.],
            [1., 1.]])
+
+    A pattern is coloured, and verified, once for all calls:
+
+    >>> jacobian = sd.Jacobian(lambda x: np.diff(x) ** 2, np.zeros(4), sparsity=np.eye(3, 4) + np.eye(3, 4, 1))
+    >>> jacobian([1.0, 2.0, 4.0, 8.0]).toarray().round(6)
+    array([[-2.,  2.,  0.,  0.],
+           [ 0., -4.,  4.,  0.],
+           [ 0.,  0., -8.,  8.]])
     """
 
     _vector = True
@@ -240,8 +248,8 @@ class Jacobian(_Prepared):
                  sparsity=None, format=None, verify=True, noise=None, args=(), kwargs=None, vectorized=False,
                  workers=None, progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
-                         bounds=bounds, sparsity=sparsity, format=format, verify=verify, noise=noise, args=args, kwargs=kwargs,
-                         vectorized=vectorized, workers=workers, progress=progress)
+                         bounds=bounds, sparsity=sparsity, format=format, verify=verify, noise=noise, args=args,
+                         kwargs=kwargs, vectorized=vectorized, workers=workers, progress=progress)
 
     def __call__(self, x, out=None):
         """Jacobian at x, shape (m, n); `out` takes it when given."""

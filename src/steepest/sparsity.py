@@ -4,6 +4,7 @@ Here so that they have one public place, imported when it is first used. The wor
 Tested in tests/test_sparsity.py and tests/test_coloring.py.
 """
 
+from .detection import Detection, detect
 from .patterns import Coloring, color
 
-__all__ = ["Coloring", "color"]
+__all__ = ["Coloring", "Detection", "color", "detect"]

@@ -78,6 +78,10 @@ def slopes_of_curves(x):
     return np.array([[2 * a, 2 * b, 2 * c], [b * c, a * c, a * b], [c, 0.0, a], [1.0, 1.0, 1.0]])
 
 
+# Where it is other than zero.
+PATTERN = np.array([[1, 1, 1], [1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
+
+
 @dataclass(frozen=True)
 class Kind:
     """What an f takes and gives."""
@@ -181,6 +185,10 @@ def _descent_by(grad, x, **options):
     return sd.gradient_descent(None, x, lr=0.01, steps=2, grad=grad, **options)
 
 
+def _prepared_sparse(f, x, out=None, x0=None, **options):
+    return sd.Jacobian(f, x if x0 is None else x0, sparsity=PATTERN, format="dense", **options)(x, out)
+
+
 _second = {"pick": lambda result: result[1]}
 _summed = {"answer": lambda jacobian: jacobian.sum(axis=1)}
 _bent = {"takes": FULL - {"order", "f0"}, "room": 1e-5}
@@ -194,6 +202,9 @@ ENTRIES = [
     Entry("value_and_gradient", "scalar", sd.value_and_gradient, **_second),
     Entry("jacobian", "vector", sd.jacobian),
     Entry("jacobian vectorized", "vectors", functools.partial(sd.jacobian, vectorized=True)),
+    Entry("jacobian sparse", "vector", functools.partial(sd.jacobian, sparsity=PATTERN, format="dense")),
+    Entry("jacobian sparse vectorized", "vectors",
+          functools.partial(sd.jacobian, sparsity=PATTERN, format="dense", vectorized=True)),
     Entry("jvp", "vector", _along, **_summed),
     Entry("jvp vectorized", "vectors", functools.partial(_along, vectorized=True), **_summed),
     Entry("hessian", "surface", sd.hessian, **_bent),
@@ -206,6 +217,7 @@ ENTRIES = [
     Entry("Gradient vectorized", "batch", functools.partial(_prepared, vectorized=True), CALLED),
     Entry("Gradient.value_and_gradient", "scalar", _prepared_value, CALLED, **_second),
     Entry("Jacobian", "vector", _prepared_jacobian, CALLED),
+    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED),
     Entry("gradient by a thread", "scalar", functools.partial(sd.gradient, workers=THREAD), here=False),
     Entry("jacobian by map", "vector", functools.partial(sd.jacobian, workers=map)),
     Entry("gradient_descent", "scalar", _descent, **_walk),

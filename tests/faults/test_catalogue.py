@@ -145,7 +145,7 @@ ROWS = {
 CATALOGUE = {"A": 22, "B": 16, "C": 21, "D": 6, "E": 16, "H": 11}
 # Public names that are no entry point: they take no function to be differentiated or walked down.
 NO_ENTRY = {"BusyError", "CheckpointError", "CompilationWarning", "Derivative", "DifferenceWarning", "FunctionError",
-            "Status", "backend", "compiled", "optim", "schedules", "set_num_threads", "show_config"}
+            "Status", "backend", "compiled", "optim", "schedules", "sparsity", "set_num_threads", "show_config"}
 
 
 def functions_here():

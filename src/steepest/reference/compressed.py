@@ -105,25 +105,25 @@ class Compression(Groups):
                 or differences.width != plan.width or differences.result.shape[1] != m * parts
                 or out.shape != (self.places.size * parts,) or out.dtype != self.real_type):
             raise ValueError("the differences, or out, do not suit this compression")
-        bad = 0
+        bad, numbers = 0, differences.size // m if m else 1     # numbers of f that make one row
         for color in range(first, last):
             columns = slice(self.starts[color], self.starts[color + 1])
             some = slice(self.first[columns.start], self.first[columns.stop])
             moved = np.repeat(np.arange(columns.start, columns.stop),
                               np.diff(self.first[columns.start : columns.stop + 1]))
-            values = differences.values[color - first].reshape(differences.width, m, -1)[:, self.rows[some]]
-            base = differences.base[0].reshape(m, -1)[self.rows[some]]
+            values = differences.values[color - first].reshape(differences.width, m, numbers)[:, self.rows[some]]
+            base = differences.base[0].reshape(m, numbers)[self.rows[some]]
             with np.errstate(all="ignore"):
-                numbers = self._combine(plan, moved, values, base)
-            out.reshape(-1, parts)[self.places[some]] = numbers
-            bad += int(np.count_nonzero(~np.isfinite(numbers)))
+                found = self._combine(plan, moved, values, base)
+            out.reshape(-1, parts)[self.places[some]] = found
+            bad += int(np.count_nonzero(~np.isfinite(found)))
         return bad
 
     def _combine(self, plan, moved, values, base):
         """The difference of each entry, from the column that is moved for it; as in `Differences.combine`."""
         kind, points = plan.kind[moved], plan.points[moved]
         if plan.method == COMPLEX:
-            return np.where(kind == ROW_FIXED, 0, values[0, :, 1] / points[:, 0])[:, None]
+            return np.where(kind == ROW_FIXED, 0, values[0, :, -1] / points[:, 0])[:, None]
         result = np.zeros(values.shape[1:], self.real_type)
         wide = self.real_type.char == "g"
         some = kind == ROW_CENTRAL
