@@ -159,7 +159,7 @@ class Evaluation:
     def _raise(self, failed, nfev, entry, point):
         """Raise what went wrong in an evaluation by a worker, as if it had been raised here."""
         error, failed.error = failed.error, None    # and leave no cycle of an error and the frames that it knows
-        note_evaluation(error, self.function.label, nfev, entry, point, self.shape)
+        note_evaluation(error, self.function.label, nfev, entry, point, self.shape, self.function)
         try:
             raise error
         finally:

@@ -430,7 +430,7 @@ cdef class Differences:
             point = self.x[at.row] if at.column < 0 else self.points[at.row, at.column]
             base = at.column < 0 and not self.own_base
             note_evaluation(error, function.label, nfev, BASE if base else self.entries[at.row], point,
-                            function.shape)
+                            function.shape, function)
         return 0
 
     # combine

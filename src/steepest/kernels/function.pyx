@@ -270,6 +270,16 @@ cdef class Function:
             raise BusyError("this function is being evaluated by another call")
         self.groups = groups
 
+    def displaced(self, Py_ssize_t entry, point):
+        """x with a point put in, and x as it is: what a note on an exception tells the difference of."""
+        cdef cnp.ndarray number = np.array(point, np.longdouble if self.wide else np.float64)
+        cdef cnp.ndarray moved = np.empty(self.count, self.dtype), before = np.empty(self.count, self.dtype)
+        if not self.started or number.size != 1:
+            raise ValueError("begin the function, and give one point")
+        memcpy(PyArray_DATA(<void *>before), self.private_data, self.nbytes)
+        self.place(<char *>PyArray_DATA(<void *>moved), entry, PyArray_DATA(<void *>number))
+        return moved, before
+
     cdef int place(self, char *x, Py_ssize_t entry, const void *point) except -1 nogil:
         """Write x into fresh memory, with one entry (or, along the line, every entry; or a group) moved."""
         memcpy(x, self.private_data, self.nbytes)

@@ -14,6 +14,8 @@ BASE = -1
 LINE = -2
 GROUPS = -16
 GOOD, TAMPERED, COARSE, HALTED = 0, 1, 2, 3
+# So many entries that were moved together are named in a note.
+NAMED = 3
 # What a compiled function may look like, by the number of its form: (n, x), (n, x, data), (n, x, m, out, data).
 SCALAR, SCALAR_DATA, VECTOR, STATUS = range(4)
 SIGNATURES = (
@@ -24,22 +26,34 @@ SIGNATURES = (
 )
 
 
-def note_evaluation(error, label, nfev, entry, point, shape):
-    """Add to an exception of f the note that names the evaluation it came from."""
-    if entry == LINE:
-        where = f"at x + t*v with t = {point!s}"
-    elif entry == BASE:
-        where = "at x itself"
-    elif entry <= GROUPS:
-        where = f"with the columns of colour {GROUPS - entry} moved by {float(point):+g} of their steps"
-    else:
-        index = np.unravel_index(entry, shape) if shape else ()
-        name = "x" + (str([int(i) for i in index]) if index else "")
-        where = f"with {name} = {point!s}"
+def note_evaluation(error, label, nfev, entry, point, shape, function=None):
+    """Add to an exception of f the note that names the evaluation it came from; `function` knows its groups."""
     try:
+        if entry == LINE:
+            where = f"at x + t*v with t = {point!s}"
+        elif entry == BASE:
+            where = "at x itself"
+        elif entry <= GROUPS:
+            where = f"{_moved(*function.displaced(entry, point), shape)} (colour {GROUPS - entry})"
+        else:
+            where = f"with {_name(entry, shape)} = {point!s}"
         BaseException.add_note(error, f"steepest: in evaluation {nfev} of {label}, {where}")
     except Exception:  # an exception whose notes are unusable is still the user's exception
         return
+
+
+def _name(entry, shape):
+    index = np.unravel_index(entry, shape) if shape else ()
+    return "x" + (str([int(i) for i in index]) if index else "")
+
+
+def _moved(moved, x, shape):
+    """Name the entries that are not what they are in x."""
+    changed = np.flatnonzero(moved != x)
+    named = [f"{_name(i, shape)} = {moved[i]!s}" for i in changed[:NAMED]]
+    if len(changed) > NAMED:
+        named.append(f"{len(changed) - NAMED} more entries moved")
+    return "with " + ", ".join(named) if named else "at x itself"
 
 
 def _refuse(result, label, nfev, expected):
@@ -276,6 +290,10 @@ class PythonFunction:
         if groups.entries != self.count or groups.real_type != self.real_type or groups.points is None:
             raise ValueError("the groups do not suit this function, or have no points")
         self.groups = groups
+
+    def displaced(self, entry, point):
+        """Return x with a point put in, and x as it is."""
+        return self.point(entry, point), self.x
 
     def point(self, entry, point):
         """Return x with one entry (or, along the line, every entry; or a group) moved."""

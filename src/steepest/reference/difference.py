@@ -113,7 +113,7 @@ def is_point(x):
 
 def refuse_nonfinite(x, name="x"):
     """Raise the ValueError that names the first entry of x that is not finite."""
-    if not np.isfinite(x).all():
+    if np.count_nonzero(np.isfinite(x)) < np.size(x):
         bad = np.argwhere(~np.isfinite(x))
         index = tuple(int(i) for i in bad[0])
         where = f"{name}[{', '.join(map(str, index))}]" if index else name
@@ -348,7 +348,7 @@ class Differences:
         try:
             return function.evaluate(entry, point, value)
         except BaseException as error:
-            note_evaluation(error, function.label, function.nfev, entry, point, function.shape)
+            note_evaluation(error, function.label, function.nfev, entry, point, function.shape, function)
             raise
 
     def _evaluate_batch(self, function, first, last):
@@ -375,7 +375,7 @@ class Differences:
         try:
             code = function.evaluate_many(entries, points, values)
         except BaseException as error:
-            note_evaluation(error, function.label, before + 1, entries[0], points[0], function.shape)
+            note_evaluation(error, function.label, before + 1, entries[0], points[0], function.shape, function)
             raise
         for place, value in zip(places, values, strict=True):
             place[:] = value
