@@ -78,10 +78,6 @@ def slopes_of_curves(x):
     return np.array([[2 * a, 2 * b, 2 * c], [b * c, a * c, a * b], [c, 0.0, a], [1.0, 1.0, 1.0]])
 
 
-# Where it is other than zero.
-PATTERN = np.array([[1, 1, 1], [1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
-
-
 @dataclass(frozen=True)
 class Kind:
     """What an f takes and gives."""
@@ -122,6 +118,7 @@ class Entry:
     one_point: bool = True                  # f is called near x only
     here: bool = True                       # f is called by the thread that calls the entry point
     room: float = 0.0                       # how wide a box must be that leaves more than rounding to difference
+    any_size: bool = True                   # f may give any number of results
 
     @property
     def kind(self):
@@ -185,8 +182,18 @@ def _descent_by(grad, x, **options):
     return sd.gradient_descent(None, x, lr=0.01, steps=2, grad=grad, **options)
 
 
+def _everywhere(x):
+    """A pattern for four results: full, for the tests ask for every component."""
+    return np.ones((4, np.size(x)), bool)
+
+
+def _sparse(f, x, **options):
+    return sd.jacobian(f, x, sparsity=_everywhere(x), format="dense", **options)
+
+
 def _prepared_sparse(f, x, out=None, x0=None, **options):
-    return sd.Jacobian(f, x if x0 is None else x0, sparsity=PATTERN, format="dense", **options)(x, out)
+    x0 = x if x0 is None else x0
+    return sd.Jacobian(f, x0, sparsity=_everywhere(x0), format="dense", **options)(x, out)
 
 
 _second = {"pick": lambda result: result[1]}
@@ -202,9 +209,8 @@ ENTRIES = [
     Entry("value_and_gradient", "scalar", sd.value_and_gradient, **_second),
     Entry("jacobian", "vector", sd.jacobian),
     Entry("jacobian vectorized", "vectors", functools.partial(sd.jacobian, vectorized=True)),
-    Entry("jacobian sparse", "vector", functools.partial(sd.jacobian, sparsity=PATTERN, format="dense")),
-    Entry("jacobian sparse vectorized", "vectors",
-          functools.partial(sd.jacobian, sparsity=PATTERN, format="dense", vectorized=True)),
+    Entry("jacobian sparse", "vector", _sparse, any_size=False),
+    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), any_size=False),
     Entry("jvp", "vector", _along, **_summed),
     Entry("jvp vectorized", "vectors", functools.partial(_along, vectorized=True), **_summed),
     Entry("hessian", "surface", sd.hessian, **_bent),
@@ -217,7 +223,7 @@ ENTRIES = [
     Entry("Gradient vectorized", "batch", functools.partial(_prepared, vectorized=True), CALLED),
     Entry("Gradient.value_and_gradient", "scalar", _prepared_value, CALLED, **_second),
     Entry("Jacobian", "vector", _prepared_jacobian, CALLED),
-    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED),
+    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED, any_size=False),
     Entry("gradient by a thread", "scalar", functools.partial(sd.gradient, workers=THREAD), here=False),
     Entry("jacobian by map", "vector", functools.partial(sd.jacobian, workers=map)),
     Entry("gradient_descent", "scalar", _descent, **_walk),
@@ -241,7 +247,7 @@ OPTIONS = [
 ]
 
 
-def entries(*options, arrays=False, one_point=False, kinds=None, here=False):
+def entries(*options, arrays=False, one_point=False, kinds=None, here=False, any_size=False):
     """The entry points that have some options, or whose f sees arrays, is called near x only or here, or of a kind."""
     return [
         entry for entry in ENTRIES
@@ -249,6 +255,7 @@ def entries(*options, arrays=False, one_point=False, kinds=None, here=False):
         and (entry.kind.sees_array or not arrays)
         and (entry.one_point or not one_point)
         and (entry.here or not here)
+        and (entry.any_size or not any_size)
         and (kinds is None or entry.kind_name in kinds)
     ]
 

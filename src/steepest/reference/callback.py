@@ -28,16 +28,16 @@ SIGNATURES = (
 
 
 def note_evaluation(error, label, nfev, entry, point, shape, function=None):
-    """Add to an exception of f the note that names the evaluation it came from; `function` knows its ways."""
+    """Add to an exception of f the note that names the evaluation it came from; `function` knows its ways and groups."""
     try:
         if entry == LINE:
             where = f"at x + t*v with t = {point!s}"
         elif entry == BASE:
             where = "at x itself"
         elif entry <= WAYS:
-            where = _way(function.displaced(entry, point), shape)
+            where = _moved(*function.displaced(entry, point), shape)
         elif entry <= GROUPS:
-            where = f"with the columns of colour {GROUPS - entry} moved by {float(point):+g} of their steps"
+            where = f"{_moved(*function.displaced(entry, point), shape)} (colour {GROUPS - entry})"
         else:
             where = f"with {_name(entry, shape)} = {point!s}"
         BaseException.add_note(error, f"steepest: in evaluation {nfev} of {label}, {where}")
@@ -50,9 +50,8 @@ def _name(entry, shape):
     return "x" + (str([int(i) for i in index]) if index else "")
 
 
-def _way(displaced, shape):
+def _moved(moved, x, shape):
     """Name the entries that are not what they are in x."""
-    moved, x = displaced
     changed = np.flatnonzero(moved != x)
     named = [f"{_name(i, shape)} = {moved[i]!s}" for i in changed[:NAMED]]
     if len(changed) > NAMED:

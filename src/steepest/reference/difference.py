@@ -113,7 +113,7 @@ def is_point(x):
 
 def refuse_nonfinite(x, name="x"):
     """Raise the ValueError that names the first entry of x that is not finite."""
-    if not np.isfinite(x).all():
+    if np.count_nonzero(np.isfinite(x)) < np.size(x):
         bad = np.argwhere(~np.isfinite(x))
         index = tuple(int(i) for i in bad[0])
         where = f"{name}[{', '.join(map(str, index))}]" if index else name
