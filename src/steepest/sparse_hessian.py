@@ -17,7 +17,7 @@ from .patterns import Coloring, colored, read, rows_of
 from .reference.callback import GOOD
 from .reference.coloring import refuse_asymmetric
 from .reference.difference import CENTRAL, step_factor
-from .slopes import OverGradient
+from .slopes import GradientLineRun, OverGradient
 
 # A missing entry changes a second difference by at least this share of what it was off,
 SHARE = 0.05
@@ -76,6 +76,15 @@ class SparseGradientRun(OverGradient, CompressedRun):
         found.value[fixed] = found.error[fixed] = found.step[fixed] = 0
         found.status[fixed] = Status.FIXED
         return found
+
+    def central_check(self, x, found):
+        """As for a Jacobian, but rows of what does not move are not looked at: they may be read from its column."""
+        _, actual, scale = super().central_check(x, found)
+        lower, upper = self.bounds
+        v = some_direction(x, np.zeros(x.size, bool) if lower is None else lower == upper, lower, upper)
+        if lower is not None:
+            actual[:, lower == upper] = 0
+        return GradientLineRun(self.f, central_of(self.settings), v), actual, scale
 
     def hessian(self, x, out, full_output):
         """The sparse Hessian with every fallback."""
@@ -159,7 +168,7 @@ class Missing:
             settings = copy.copy(settings)
             factor = step_factor(self.run.function.eps, CENTRAL, 2, 2)
             settings.step = float(longer * step_along(settings, factor, self.x, v)[0][0])
-        line = LineRun(self.run.f, settings, v)
+        line = LineRun(self.run.f, settings, v, vector=False)
         line.count_from(self.run.nfev)
         self.f0 = line.value_at(self.x, self.f0)
         found = line.solve(self.x, self.f0.reshape(-1), full=True)

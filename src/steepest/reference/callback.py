@@ -28,7 +28,7 @@ SIGNATURES = (
 
 
 def note_evaluation(error, label, nfev, entry, point, shape, function=None):
-    """Add to an exception of f the note that names the evaluation it came from; `function` knows its ways and groups."""
+    """Add to an exception of f the note that names the evaluation it came from; `function` knows its ways."""
     try:
         if entry == LINE:
             where = f"at x + t*v with t = {point!s}"
