@@ -30,7 +30,8 @@ MSVC_FLAGS = ["/O2", "/fp:precise"]
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow"]
 SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
-KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "ladder"))
+KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "ladder", "coloring",
+                              "compressed"))
 # The hot ones, whose loops are built for several instruction sets.
 LOOPS = ("update", "stencil", "weighted", "fused")
 KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))

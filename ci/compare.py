@@ -29,7 +29,7 @@ import steepest as sd
 from steepest import backends, threads
 from steepest.kernels.callback import Compiled
 from steepest.reference import update
-from steepest.reference.callback import GOOD, LINE, WAYS, working_type
+from steepest.reference.callback import GOOD, GROUPS, LINE, WAYS, working_type
 from steepest.reference.difference import BACKWARD, CENTRAL, COMPLEX, FORWARD, RESOLUTION, step_factor
 
 REAL, ALL = "fdg", "fdgFDG"
@@ -46,8 +46,8 @@ REPEATS, LONG = 3, 1e-3     # a call is timed so often, but a long one (in secon
 def side(name):
     """The modules of one side: "kernels" or "reference"."""
     modules = {module: importlib.import_module(f"steepest.{name}.{module}")
-               for module in ("callback", "native", "difference", "ladder", "update", "stencil", "weighted",
-                              "fused")}
+               for module in ("callback", "native", "difference", "ladder", "coloring", "compressed", "update",
+                              "stencil", "weighted", "fused")}
     return SimpleNamespace(name=name, **modules)
 
 
@@ -441,6 +441,99 @@ def optimizer(side, dtype, family, clip, averaging, sign):
     return call, lambda: {"arrays": arrays, "states": states, "means": means or [], "carried": made.carried}
 
 
+@functools.cache
+def pattern(kind, symmetric=False):
+    """Rows of columns: ``(indptr, indices, number of columns)``."""
+    source = np.random.default_rng(3)
+    line = abs(np.subtract.outer(range(40), range(40)))
+    rows = {
+        "empty": np.zeros((4, 5), bool), "nothing": np.zeros((0, 0), bool), "full": np.ones((70, 70), bool),
+        "band": line <= 2, "arrow": (line == 0) | (np.arange(40) == 39) | (np.arange(40) == 39)[:, None],
+        "thin": source.random((60, 50)) < 0.03, "thick": source.random((90, 150)) < 0.4,
+        "grid": np.kron(line[:7, :7] <= 1, np.eye(7)) + np.kron(np.eye(7), line[:7, :7] <= 1) > 0,
+    }[kind]
+    if symmetric:
+        rows = rows[: min(rows.shape), : min(rows.shape)]
+        rows = rows | rows.T
+    found, columns = np.nonzero(rows)
+    indptr = np.zeros(len(rows) + 1, np.intp)
+    np.cumsum(np.bincount(found, minlength=len(rows)), out=indptr[1:])
+    return indptr, columns.astype(np.intp), rows.shape[1]
+
+
+PATTERNS = ["empty", "nothing", "full", "band", "arrow", "thin", "thick", "grid"]
+
+
+def group(side, kind):
+    return lambda: side.coloring.group(pattern(kind)[1], pattern(kind)[2]), dict
+
+
+def transposed(side, kind):
+    return lambda: side.coloring.transposed(*pattern(kind)), dict
+
+
+def ordering(side, kind, order):
+    by_column = side.coloring.transposed(*pattern(kind))
+    return lambda: side.coloring.ordering(*pattern(kind)[:2], *by_column, order), dict
+
+
+def first_fit(side, kind, shuffled):
+    indptr, _, count = pattern(kind)
+    sequence = np.random.default_rng(4).permutation(count).astype(np.intp) if shuffled else None
+    by_column = side.coloring.transposed(*pattern(kind))
+    return lambda: side.coloring.first_fit(*by_column, indptr.size - 1, sequence), dict
+
+
+def star_coloring(side, kind, shuffled):
+    indptr, indices, count = pattern(kind, symmetric=True)
+    sequence = np.random.default_rng(4).permutation(count).astype(np.intp) if shuffled else None
+    return lambda: side.coloring.star_coloring(indptr, indices, sequence), dict
+
+
+def star_sources(side, kind, wrong):
+    indptr, indices, count = pattern(kind, symmetric=True)
+    colors = np.zeros(count, np.intp) if wrong else side.coloring.star_coloring(indptr, indices)
+    return lambda: side.coloring.star_sources(indptr, indices, colors), dict
+
+
+def compression(side, kind, dtype, scheme, bounds, block):
+    """Every difference of a sparse Jacobian, of a function whose results are hard to combine."""
+    indptr, indices, n = pattern(kind)
+    rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+    colors = side.coloring.first_fit(*side.coloring.transposed(indptr, indices, n), indptr.size - 1)
+    starts, columns = side.coloring.group(colors, int(colors.max(initial=-1)) + 1)
+    ranks = np.argsort(columns).astype(np.intp)
+    first, places = side.coloring.group(ranks[indices], n)
+    x = point((n,), dtype)
+    made = side.compressed.Compression(
+        starts, columns, first, rows[places].astype(np.intp), places, n, indptr.size - 1, 8, x.dtype)
+    f = stream((indptr.size - 1,), scheme[0] == COMPLEX or x.dtype.kind == "c")
+    function = side.callback.PythonFunction(f, (), None, x.shape, x.dtype, True, scheme[0] == COMPLEX)
+    function.value_at(x)
+    function.fresh, function.eps, real = True, 1.0, working_type(x.dtype)
+    method, order, _ = scheme
+    lower, upper = bounds_of(x[columns], bounds)
+    differences = side.difference.Differences(n, x.dtype, method, order, 1e-5, 1, 0, None, lower, upper)
+    one = np.ones(1, real)
+    by_color = side.difference.Differences(
+        starts.size - 1, x.dtype, method, order, 1.0, function.size, block, (one, 0 * one, one), None, None,
+        np.ascontiguousarray(GROUPS - np.arange(starts.size - 1), np.intp), False, 1, bounds is not None)
+    out = np.zeros(indices.size * (2 if x.dtype.kind == "c" else 1), real)
+
+    def call():
+        planned = made.plan(differences, x)
+        function.begin(x)
+        function.in_groups(made)
+        by_color.plan(np.zeros(starts.size - 1, x.dtype))
+        found = []
+        for begin in range(0, starts.size - 1, block):
+            end = min(begin + block, starts.size - 1)
+            found.append((by_color.evaluate(function, begin, end), made.decompress(by_color, begin, end, out)))
+        return planned, found, made.difference(function, differences, by_color, x, np.zeros_like(out))
+
+    return call, lambda: {"out": out, "nfev": function.nfev}
+
+
 def public(side, call, dtype, options):
     """A whole public call, its warnings included."""
     def run():
@@ -458,10 +551,13 @@ PUBLIC = {
     "gradient, prepared": lambda dtype, **options: _twice(sd.Gradient, wave, dtype, options),
     "value_and_gradient": lambda dtype, **options: sd.value_and_gradient(wave, point((9,), dtype), **options),
     "jacobian": lambda dtype, **options: sd.jacobian(waves, point((9,), dtype), **options),
+    "jacobian, sparse": lambda dtype, **options: _sparse(dtype, options),
     "jacobian, prepared": lambda dtype, **options: _twice(sd.Jacobian, waves, dtype, options),
     "jvp": lambda dtype, **options: sd.jvp(waves, point((9,), dtype), point((9,), dtype)[::-1], **options),
     "hessian": lambda dtype, **options: sd.hessian(wave, point((5,), dtype), **options),
     "hessian of grad": lambda dtype, **options: sd.hessian(None, point((5,), dtype), grad=cubic, **options),
+    "hessian, sparse": lambda dtype, **options: _band(wave, dtype, options),
+    "hessian of grad, sparse": lambda dtype, **options: _band(None, dtype, {"grad": cubic, **options}),
     "hvp": lambda dtype, **options: sd.hvp(wave, point((9,), dtype), point((9,), dtype)[::-1], **options),
     "hvp of grad": lambda dtype, **options: sd.hvp(None, point((9,), dtype), point((9,), dtype)[::-1], grad=cubic,
                                                    **options),
@@ -481,6 +577,22 @@ OPTIONS = [{**options, **more} for options in OPTIONS for more in ({}, {"full_ou
 # Second derivatives have no orders, but stencils of their own near bounds.
 BENT = [options for options in OPTIONS if options.get("order", 1) == 1]
 BENT += [{**options, "bounds": bounds} for options in BENT if "bounds" not in options for bounds in ((-2.0, 1.9),)]
+
+
+def _sparse(dtype, options):
+    """Its entries, and all that is known of them."""
+    cross = np.eye(9) + np.eye(9)[::-1]
+    return _entries(sd.jacobian(lambda x: cubic(x) - x[::-1], point((9,), dtype), sparsity=cross, **options), options)
+
+
+def _band(f, dtype, options):
+    """Three diagonals of a Hessian."""
+    return _entries(sd.hessian(f, point((7,), dtype), sparsity=(1, 1), verify=False, **options), options)
+
+
+def _entries(found, options):
+    parts = (found.value, found.error, found.step, found.status) if options.get("full_output") else (found,)
+    return [part.toarray() for part in parts]
 
 
 def _twice(kind, f, dtype, options):
@@ -569,6 +681,15 @@ KERNELS = [
         *grid(f=["rosenbrock_data", "root"], scheme=SCHEMES[:-1], points=["plain"], bounds=[None, "both"], team=[1, 3],
               kind=["each"])]),
     Kernel("ladder.Ladder", ladder, grid(dtype=REAL, power=[1, 2], n=[1, 2, 3, 4], rows=[1, 40], results=[1, 7])),
+    Kernel("coloring.group", group, grid(kind=PATTERNS)),
+    Kernel("coloring.transposed", transposed, grid(kind=PATTERNS)),
+    Kernel("coloring.ordering", ordering, grid(kind=PATTERNS, order=[-1, 0, 1, 2, 3])),
+    Kernel("coloring.first_fit", first_fit, grid(kind=PATTERNS, shuffled=[False, True])),
+    Kernel("coloring.star_coloring", star_coloring, grid(kind=PATTERNS, shuffled=[False, True])),
+    Kernel("coloring.star_sources", star_sources, grid(kind=PATTERNS, wrong=[False, True])),
+    Kernel("compressed.Compression", compression, grid(
+        kind=["empty", "nothing", "band", "arrow", "thin", "grid"], dtype=ALL, scheme=[*FIRST, (COMPLEX, 1, 1)],
+        bounds=[None, "both"], block=[1, 3])),
     Kernel("update.step", step, grid(
         dtype="fd", rule=list(update.RULES), points=["plain", "hard"], count=[0, 1, 7, 8, 33, 20_000],
         numbers=[(0.1, 0.9, 0.99, 0.01, 1.1, 1e-8, 0.3), (1e-3, 0.5, 0.5, 2.0, 0.7, 1e-3, 1e-16)])),

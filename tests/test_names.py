@@ -15,7 +15,7 @@ PROMISED = {
     "Gradient", "GradientCheck", "GradientError", "Jacobian", "Status", "__version__", "backend", "check_gradient",
     "check_hessian", "check_jacobian", "compiled", "derivative", "gradient", "gradient_descent", "grid", "hessian",
     "hvp", "jacobian", "jvp", "noise_level", "optim", "schedules", "set_num_threads", "show_config",
-    "value_and_gradient",
+    "sparsity", "value_and_gradient",
 }
 
 

@@ -58,11 +58,12 @@ __all__ = [
     "schedules",
     "set_num_threads",
     "show_config",
+    "sparsity",
     "value_and_gradient",
 ]
 
 if TYPE_CHECKING:
-    from . import grid, optim, schedules
+    from . import grid, optim, schedules, sparsity
     from .check import check_gradient, check_hessian, check_jacobian
     from .check_report import GradientCheck
 else:
@@ -71,7 +72,7 @@ else:
 
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""
-        if name in ("grid", "optim", "schedules"):
+        if name in ("grid", "optim", "schedules", "sparsity"):
             return import_module(f".{name}", __name__)
         if name in _LATER:
             return getattr(import_module(f".{_LATER[name]}", __name__), name)

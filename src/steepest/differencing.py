@@ -76,6 +76,7 @@ class Run(Evaluation):
         A function and differences made for these arguments, to go on with.
     """
 
+    compressed = False      # its rows are the entries of a sparse Jacobian
     sweeps = True       # one sweep over all rows may be the whole work
 
     def __init__(self, f, settings, shape, dtype, vector=False, each=False, made=None):
@@ -214,7 +215,7 @@ class Run(Evaluation):
         code, differences = swept, self.differences
         look = None
         if full or self.settings.method == COMPLEX:
-            look = Bars(self.settings, self.dtype, self.function)
+            look = self.look()
         if code == CARE:
             value = self._numbers([differences.result])
         else:
@@ -252,7 +253,7 @@ class Run(Evaluation):
         value, status = found.value, found.status
         if self.settings.method == COMPLEX:
             found.error = np.where(np.isfinite(value), self._rounding_of_complex_steps(value, x), np.inf)
-        elif self.rows:
+        elif value.size:
             rows = np.flatnonzero(~found.mended & (abs(found.step).min(axis=1) > 0))
             _, *signs, _ = look.table()
             error, state = self._bars(
@@ -277,6 +278,10 @@ class Run(Evaluation):
         """F computes in less precision than the steps were chosen for: choose them again."""
         self.function.eps = self.function.coarsest
         self.choose_steps()
+
+    def look(self):
+        """What looks at the values of a sweep, for error bars."""
+        return Bars(self.settings, self.dtype, self.function)
 
     # fallbacks
 
@@ -416,7 +421,7 @@ class LineRun(Run):
         f gives vectors, or what is taken for one.
     """
 
-    rows = 1
+    rows, sweeps = 1, False
 
     def __init__(self, f, settings, v, vector=True):
         self.v, self.lost = v, False

@@ -10,7 +10,7 @@ from .compiled_functions import check_f
 from .curvature import HessianRun
 from .differencing import deliver, in_type_of_x
 from .differentiate import as_vector, once
-from .options import METHODS, as_point, check_options, check_out, later
+from .options import METHODS, as_point, check_options, check_out, check_sparsity, later
 from .products import ProductRun
 from .reference.difference import refuse_outside
 from .slopes import GradientLineRun, GradientRun, naming_grad
@@ -18,8 +18,8 @@ from .slopes import GradientLineRun, GradientRun, naming_grad
 __all__ = ["hessian", "hvp"]
 
 
-def _checked(f, grad, x, method, step, rel_step, x_scale, bounds, sparsity, noise, args, kwargs, vectorized, workers,
-             progress):
+def _checked(f, grad, x, method, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, progress,
+             sparsity=None):
     """The options, the function that is evaluated, and x, all checked."""
     settings = check_options(
         method, None, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, sparsity,
@@ -28,8 +28,7 @@ def _checked(f, grad, x, method, step, rel_step, x_scale, bounds, sparsity, nois
     if settings.choosing is not None:
         names = ", ".join(map(repr, METHODS))
         raise ValueError(f"method must be one of {names} for second derivatives, not {method!r}")
-    for name, asked in (("noise", noise is not None), ("sparsity", sparsity is not None),
-                        ("x_scale='auto'", isinstance(x_scale, str))):
+    for name, asked in (("noise", noise is not None), ("x_scale='auto'", isinstance(x_scale, str))):
         if asked:
             raise later(name)
     if f is not None or grad is None:
@@ -50,8 +49,8 @@ def _careful(run, x, out, shape, full_output):
 
 
 def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_scale=None, bounds=None, sparsity=None,
-            noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False, out=None,
-            full_output=False):
+            format=None, verify=True, noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False,
+            out=None, full_output=False):
     """Hessian of a scalar function of a vector, by finite differences; exactly symmetric.
 
     Parameters
@@ -85,8 +84,16 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
     bounds : (lb, ub) or scipy.optimize.Bounds, optional
         f is never evaluated outside; near a bound differences are one-sided, of the same order, at two calls more for
         each pair of entries. Where ``lb == ub`` row and column are 0.
-    sparsity : None
-        Not available in this version.
+    sparsity : sparse array or matrix, array_like of bool, (int, int), or Coloring, optional
+        Where the Hessian may be other than zero; symmetric. A sparse array, a dense array of bool, the widths of a band
+        below and above the diagonal, or what `sparsity.color` has made of one, with ``symmetric=True`` for `grad`.
+        From f only its entries are differenced, in ``n + nnz + 1`` calls; from `grad` the columns of one colour of a
+        star colouring are moved together [4]_, in two calls for each colour.
+    format : {"csr", "csc", "coo", "dense"}, optional
+        Of a sparse Hessian; ``"csr"`` by default.
+    verify : bool, optional
+        Look whether the pattern lacks an entry, by one difference in which all variables are moved (5 calls of f, or 2
+        of `grad`); when it does, a few more tell which one.
     noise : None
         Not available in this version.
     args, kwargs : tuple, dict, optional
@@ -95,7 +102,7 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
         f takes points of shape ``(k, n)`` and gives ``(k,)`` values; `grad` gives ``(k, n)``.
     workers, progress
         As for `gradient`.
-    out : ndarray, (n, n), optional
+    out : ndarray or csr_array, (n, n), optional
         Where the Hessian goes. Untouched when the call fails.
     full_output : bool, optional
         Give a `Derivative`. Its ``step[i, j]`` is the step of ``x[j]``, its ``error`` is that of halving the steps, and
@@ -103,12 +110,13 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
 
     Returns
     -------
-    ndarray, (n, n), or Derivative
+    ndarray, (n, n), csr_array with `sparsity`, or Derivative
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument, before f is called; or naming the evaluation in which f returned what is no number.
+        Naming the argument, before f is called; or naming the evaluation in which f returned what is no number, or an
+        entry that `sparsity` lacks.
     NotImplementedError
         For options that are not available yet.
 
@@ -130,6 +138,8 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
        optimization", SIAM J. Sci. Stat. Comput. 4 (1983) 310-321.
     .. [3] G. Lantoine, R. P. Russell, T. Dargent, "Using multicomplex variables for automatic computation of high-order
        derivatives", ACM Trans. Math. Softw. 38 (2012) 16.
+    .. [4] T. F. Coleman, J. J. Moré, "Estimation of sparse Hessian matrices and graph coloring problems", Math.
+       Programming 28 (1984) 243-270.
 
     Examples
     --------
@@ -141,9 +151,14 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
     array([[6., 2.],
            [2., 0.]])
     """
-    settings, x = _checked(f, grad, x, method, step, rel_step, x_scale, bounds, sparsity, noise, args, kwargs,
-                           vectorized, workers, progress)
+    settings, x = _checked(f, grad, x, method, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized,
+                           workers, progress, check_sparsity(sparsity, format, verify))
     x = as_vector(x, "Hessian")
+    if settings.sparsity is not None:
+        from .sparse_hessian import SparseGradientRun, SparseHessianRun, sparse_hessian
+
+        kind = SparseHessianRun if grad is None else SparseGradientRun
+        return once(sparse_hessian, kind(f if grad is None else grad, settings, x.shape, x.dtype), x, out, full_output)
     shape = (x.size, x.size)
     check_out(out, shape, x.dtype)
     run = HessianRun(f, settings, x.shape, x.dtype) if grad is None else GradientRun(grad, settings, x.shape, x.dtype)
@@ -192,7 +207,7 @@ def hvp(f, x, v, *, grad=None, method="central", step=None, rel_step=None, x_sca
     >>> sd.hvp(lambda x: x[0] ** 2 * x[1], [1.0, 3.0], [1.0, 0.5]).round(6)
     array([7., 2.])
     """
-    settings, x = _checked(f, grad, x, method, step, rel_step, x_scale, bounds, None, noise, args, kwargs, vectorized,
+    settings, x = _checked(f, grad, x, method, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized,
                            workers, progress)
     v, shape = as_point(v, "v"), x.shape
     if v.shape != shape:

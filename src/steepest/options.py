@@ -29,10 +29,35 @@ ORDERS = {CENTRAL: (2, 4, 6, 8), FORWARD: (1, 2, 3, 4), BACKWARD: (1, 2, 3, 4), 
 CHOOSING = {"adaptive": CENTRAL, "switch": FORWARD}
 LATER = {
     "noise": "noise-aware steps",
-    "sparsity": "sparse Jacobians",
     "method='switch'": "the switch from forward to central differences",
     "x_scale='auto'": "automatic scales",
 }
+
+
+# What a sparse Jacobian can come as.
+FORMATS = ("csr", "csc", "coo", "dense")
+
+
+class Sparsity:
+    """The pattern of a sparse Jacobian, as it was given until its colours are known, and what is to be done with it."""
+
+    __slots__ = ("format", "pattern", "verified", "verify")
+
+    def __init__(self, pattern, format, verify):
+        self.pattern, self.format, self.verify, self.verified = pattern, format, verify, False
+
+
+def check_sparsity(sparsity, format, verify):
+    """Check the options of a sparse Jacobian but for the pattern itself, which has to wait for x; None without one."""
+    if format is not None and (not isinstance(format, str) or format not in FORMATS):
+        raise ValueError(f"format must be one of {', '.join(map(repr, FORMATS))}, not {format!r}")
+    if not isinstance(verify, (bool, np.bool_)):
+        raise TypeError(f"verify must be True or False, not {verify!r}")
+    if sparsity is not None:
+        return Sparsity(sparsity, format or "csr", bool(verify))
+    if format not in (None, "dense"):
+        raise ValueError(f"format={format!r} can be given with sparsity only")
+    return None
 
 
 class Settings:
@@ -297,14 +322,13 @@ def as_positive(value, shape, dtype, name):
     return array
 
 
-def step_rule(settings, shape, dtype, eps, factor=None):
+def step_rule(settings, shape, dtype, eps):
     """Return ``(factor, rule)``: the step is max(floor, relative * |x|), and fallback where that is 0.
 
     The default follows Dennis and Schnabel [1983, Numerical Methods for Unconstrained Optimization, A5.6]: a factor
     that depends on the precision alone, times max(|x|, typical size of x).
     """
-    if factor is None:
-        factor = step_factor(eps, settings.method, settings.order, settings.n)
+    factor = step_factor(eps, settings.method, settings.order, settings.n)
     if settings.by_default:
         return factor, None
     real = working_type(dtype)

@@ -13,7 +13,7 @@ from .differencing import in_type_of_x
 from .differentiate import as_vector, careful_gradient, careful_jacobian, careful_value_and_gradient, watched
 from .errors import BusyError
 from .memory import EVERY, Memory
-from .options import as_count, as_point, check_options, check_out
+from .options import as_count, as_point, check_options, check_out, check_sparsity
 from .reference.difference import DONE, UNSUITED
 from .roads import run_for
 
@@ -29,9 +29,10 @@ class _Prepared:
     _vector = False
     calls_before = 0    # calls of f made before, for the notes on exceptions
 
-    def __init__(self, f, x0, *, sparsity=None, memory=None, **options):
+    def __init__(self, f, x0, *, sparsity=None, format=None, verify=True, memory=None, **options):
         if hasattr(self, "_idle"):
             raise BusyError(f"this {type(self).__name__} is prepared already: make a new one")
+        sparsity = check_sparsity(sparsity, format, verify)
         settings = check_options(**options, sparsity=sparsity)
         settings.memory = _memory(memory, settings)
         check_f(f)
@@ -41,6 +42,8 @@ class _Prepared:
         snapshots = {name: getattr(settings, name) for name in ("step", "rel_step", "x_scale", "bounds", "kwargs")}
         self._f, self._settings, self._options, self._x0 = f, settings, {**options, **snapshots, "memory": memory}, x0
         self._idle = [self._make()]
+        if sparsity is not None:    # which is a colouring now
+            self._options |= {"sparsity": sparsity.pattern, "format": sparsity.format, "verify": sparsity.verify}
 
     @property
     def shape(self):
@@ -226,8 +229,12 @@ class Jacobian(_Prepared):
         As for `jacobian`.
     x0 : array_like, (n,)
         A point of the shape and type of those to come; f is not called.
-    method, order, step, rel_step, x_scale, bounds, sparsity, noise, rtol, args, kwargs, vectorized, workers, progress
+    method, order, step, rel_step, x_scale, bounds, sparsity, format, noise, rtol, args, kwargs, vectorized, workers
         As for `jacobian`.
+    progress
+        As for `jacobian`.
+    verify : bool, optional
+        As for `jacobian`; at the first call only.
     memory : bool or int, optional
         As for `Gradient`.
 
@@ -245,24 +252,36 @@ class Jacobian(_Prepared):
     >>> jacobian([2.0, 3.0]).round(8)
     array([[3., 2.],
            [1., 1.]])
+
+    A pattern is coloured, and verified, once for all calls:
+
+    >>> jacobian = sd.Jacobian(lambda x: np.diff(x) ** 2, np.zeros(4), sparsity=np.eye(3, 4) + np.eye(3, 4, 1))
+    >>> jacobian([1.0, 2.0, 4.0, 8.0]).toarray().round(6)
+    array([[-2.,  2.,  0.,  0.],
+           [ 0., -4.,  4.,  0.],
+           [ 0.,  0., -8.,  8.]])
     """
 
     _vector = True
 
     def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                 sparsity=None, noise=None, rtol=None, memory=None, args=(), kwargs=None, vectorized=False,
-                 workers=None, progress=False):
+                 sparsity=None, format=None, verify=True, noise=None, rtol=None, memory=None, args=(), kwargs=None,
+                 vectorized=False, workers=None, progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
-                         bounds=bounds, sparsity=sparsity, noise=noise, rtol=rtol, memory=memory, args=args,
+                         bounds=bounds, sparsity=sparsity, format=format, verify=verify, noise=noise, rtol=rtol,
+                         memory=memory, args=args,
                          kwargs=kwargs, vectorized=vectorized, workers=workers, progress=progress)
 
     def __call__(self, x, out=None):
         """Jacobian at x, shape (m, n); `out` takes it when given."""
-        x = self._point(x)
         run = self._take()
         learned = run.results >= 0
         try:
             run.count_from(self.calls_before)
+            result = run.quick_jacobian(x, out) if run.compressed else None
+            if result is not None:
+                return result
+            x = self._point(x)
             result = watched(careful_jacobian, run, x, None, out, False)
             learned = True
             return result

@@ -47,14 +47,14 @@ class Derivative:
         return "\n".join(f"{name:>8}: {getattr(self, name)}" for name in names)
 
 
-def describe(status):
-    """Say in one sentence which components are not simply resolved."""
+def describe(status, places=None):
+    """Say in one sentence which components are not simply resolved; `places` are their indices, if not those here."""
     status = np.asarray(status)
     parts = []
     for code, word in _WORDS.items():
         where = np.argwhere(status == code)
         if len(where):
-            first = ", ".join(str(int(i)) for i in where[0])
+            first = ", ".join(str(int(i)) for i in (where[0] if places is None else places[where[0][0]]))
             at = f" (the first at [{first}])" if first else ""
             parts.append(f"{len(where)} of {status.size} components {word}{at}")
     return "; ".join(parts) or "all components resolved"

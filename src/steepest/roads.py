@@ -5,7 +5,6 @@ before it is asked for. Tested in tests/test_differentiate.py.
 """
 
 from .differencing import LineRun, Run
-from .options import later
 from .reference.difference import COMPLEX
 
 __all__ = ["line_run_for", "run_for"]
@@ -14,7 +13,10 @@ __all__ = ["line_run_for", "run_for"]
 def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
     """The run for these options: as `Run`."""
     if settings.sparsity is not None:
-        raise later("sparsity")
+        _refuse_with_sparsity(settings)
+        from .compressed import CompressedRun
+
+        return CompressedRun(f, settings, shape, dtype)
     where = shape, dtype, vector, each
     if settings.choosing == "switch":
         from .switching import SwitchRun
@@ -64,6 +66,15 @@ def line_run_for(f, settings, v):
 
         return NoisyLineRun(f, settings, v)
     return LineRun(f, settings, v)
+
+
+def _refuse_with_sparsity(settings):
+    """What finds steps for dense derivatives only."""
+    for name, asked in ((f"method={settings.choosing!r}", settings.choosing is not None),
+                        ("noise", settings.noise is not None), ("memory", settings.memory is not None),
+                        ("x_scale='auto'", isinstance(settings.x_scale, str))):
+        if asked:
+            raise NotImplementedError(f"{name} is not available together with sparsity in this version")
 
 
 def _without_scale(settings):

@@ -27,7 +27,7 @@ def naming_grad():
         raise type(error)(re.sub(r"\bf\b", "grad", str(error))) from None
 
 
-class _OverGradient(Run):
+class OverGradient(Run):
     """A run over a gradient, which gives as many numbers as x has."""
 
     label = "grad"
@@ -47,7 +47,7 @@ class _OverGradient(Run):
         return _Line(self.f, settings, v)
 
 
-class GradientRun(_OverGradient):
+class GradientRun(OverGradient):
     """The differences of a gradient in every entry of x."""
 
     def __init__(self, grad, settings, shape, dtype):
@@ -58,7 +58,7 @@ class GradientRun(_OverGradient):
         return symmetric(super().solve(x, f0, full, swept), full)
 
 
-class _Line(_OverGradient, LineRun):
+class _Line(OverGradient, LineRun):
     """The differences of a gradient along one direction."""
 
     def _nowhere(self, f0, value, status):

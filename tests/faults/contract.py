@@ -121,6 +121,7 @@ class Entry:
     here: bool = True                       # f is called by the thread that calls the entry point
     judges: bool = False                    # it gives a verdict on a derivative, by values of f in float64
     room: float = 0.0                       # how wide a box must be that leaves more than rounding to difference
+    any_size: bool = True                   # f may give any number of results
 
     @property
     def kind(self):
@@ -192,6 +193,20 @@ def _checked_jacobian(f, x, **options):
     return sd.check_jacobian(f, lambda x, *args, **kwargs: slopes_of_curves(x), x, **options)
 
 
+def _everywhere(x):
+    """A pattern for four results: full, for the tests ask for every component."""
+    return np.ones((4, np.size(x)), bool)
+
+
+def _sparse(f, x, **options):
+    return sd.jacobian(f, x, sparsity=_everywhere(x), format="dense", **options)
+
+
+def _prepared_sparse(f, x, out=None, x0=None, **options):
+    x0 = x if x0 is None else x0
+    return sd.Jacobian(f, x0, sparsity=_everywhere(x0), format="dense", **options)(x, out)
+
+
 _second = {"pick": lambda result: result[1]}
 _summed = {"answer": lambda jacobian: jacobian.sum(axis=1)}
 _check = {"takes": frozenset({"x_scale", "bounds", "args", "kwargs", "workers"}), "judges": True}
@@ -206,11 +221,16 @@ ENTRIES = [
     Entry("value_and_gradient", "scalar", sd.value_and_gradient, **_second),
     Entry("jacobian", "vector", sd.jacobian),
     Entry("jacobian vectorized", "vectors", functools.partial(sd.jacobian, vectorized=True)),
+    Entry("jacobian sparse", "vector", _sparse, any_size=False),
+    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), any_size=False),
     Entry("jvp", "vector", _along, **_summed),
     Entry("jvp vectorized", "vectors", functools.partial(_along, vectorized=True), **_summed),
     Entry("hessian", "surface", sd.hessian, **_bent),
     Entry("hessian vectorized", "surfaces", functools.partial(sd.hessian, vectorized=True), **_bent),
     Entry("hessian grad", "slope", _by_grad, **(_bent | {"room": 0})),
+    Entry("hessian sparse", "surface", functools.partial(sd.hessian, sparsity=(99, 99), format="dense"), **_bent),
+    Entry("hessian sparse grad", "slope", functools.partial(_by_grad, sparsity=(99, 99), format="dense"),
+          **(_bent | {"room": 0})),
     Entry("hvp", "surface", _times, **(_bent | _summed)),
     Entry("hvp grad vectorized", "slopes", functools.partial(_times_by_grad, vectorized=True),
           **(_bent | _summed | {"room": 0})),
@@ -218,6 +238,7 @@ ENTRIES = [
     Entry("Gradient vectorized", "batch", functools.partial(_prepared, vectorized=True), CALLED),
     Entry("Gradient.value_and_gradient", "scalar", _prepared_value, CALLED, **_second),
     Entry("Jacobian", "vector", _prepared_jacobian, CALLED),
+    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED, any_size=False),
     Entry("gradient by a thread", "scalar", functools.partial(sd.gradient, workers=THREAD), here=False),
     Entry("jacobian by map", "vector", functools.partial(sd.jacobian, workers=map)),
     Entry("noise_level", "noisy", sd.noise_level, LEVEL),
@@ -251,7 +272,7 @@ OPTIONS = [
 ]
 
 
-def entries(*options, arrays=False, one_point=False, kinds=None, here=False):
+def entries(*options, arrays=False, one_point=False, kinds=None, here=False, any_size=False):
     """The entry points that have some options, or whose f sees arrays, is called near x only or here, or of a kind."""
     return [
         entry for entry in ENTRIES
@@ -259,6 +280,7 @@ def entries(*options, arrays=False, one_point=False, kinds=None, here=False):
         and (entry.kind.sees_array or not arrays)
         and (entry.one_point or not one_point)
         and (entry.here or not here)
+        and (entry.any_size or not any_size)
         and (kinds is None or (entry.kind_name in kinds and not entry.judges))
     ]
 

@@ -147,7 +147,7 @@ CATALOGUE = {"A": 22, "B": 16, "C": 21, "D": 6, "E": 16, "H": 11}
 # its own, in test_grid.py; check_hessian is the check_jacobian of a gradient.
 NO_ENTRY = {"BusyError", "CheckpointError", "CompilationWarning", "Derivative", "DifferenceWarning", "FunctionError",
             "GradientCheck", "GradientError", "Status", "backend", "check_hessian", "compiled", "grid", "optim",
-            "schedules", "set_num_threads", "show_config"}
+            "schedules", "set_num_threads", "show_config", "sparsity"}
 
 
 def functions_here():

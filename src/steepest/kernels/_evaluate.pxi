@@ -60,7 +60,7 @@ cdef inline int evaluate_in_place(PythonFunction self, Py_ssize_t entry, const v
             return TAMPERED
     elif entry == BASE and not self.fresh and memcmp(self.data, self.private_data, self.nbytes):
         return TAMPERED
-    elif entry <= LINE:
+    elif entry <= LINE and not self.fresh:
         memcpy(self.data, self.private_data, self.nbytes)
     return code
 

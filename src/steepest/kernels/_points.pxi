@@ -34,6 +34,21 @@ cdef bint plan_regular(const double *x, Py_ssize_t count, double floor, double r
     return inside == count
 
 
+cdef bint plan_regular_one_sided(const double *x, Py_ssize_t count, double floor, double relative, double side,
+                                 double *step, double *points) noexcept nogil:
+    """The same for first-order differences to one side."""
+    cdef double limit = DBL_MAX / 4, h
+    cdef Py_ssize_t i, inside = 0
+    if not (relative >= RESOLUTION * DBL_EPSILON and 0 < floor < limit and relative < 1):
+        return False
+    for i in range(count):
+        inside += fabs(x[i]) <= limit
+        h = max(floor, relative * fabs(x[i])) * side
+        step[i] = h
+        points[i] = x[i] + h
+    return inside == count
+
+
 cdef bint load(const floating *source, Py_ssize_t count, Py_ssize_t parts, working *x,
                working *magnitude) noexcept nogil:
     """Take the real parts, and the larger part's size, of real or complex numbers."""

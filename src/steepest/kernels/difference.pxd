@@ -20,6 +20,22 @@ cdef enum:
     UNRESOLVED = 3
     NONFINITE = 4
 
+# What differences hold, for kernels that combine it in their own way: pointers that are good until they are planned or
+# evaluated again, and as long as they live. Numbers are double, or long double when `wide`.
+cdef struct Table:
+    Py_ssize_t rows, width, size, result_size, block, reach, one_sided, unresolved
+    int method
+    bint wide, planned
+    const signed char *kinds
+    const char *x
+    const char *points
+    const char *values
+    const char *base
+    const char *central_weights
+    const char *one_sided_weights
+
+cdef int look_into(object differences, Table *table) except -1
+
 cdef enum:
     DONE = 0
     CARE = -1

@@ -14,7 +14,9 @@ from libc.math cimport INFINITY, fabs, isfinite, nextafter, nextafterf, nextafte
 from libc.float cimport DBL_MAX, DBL_EPSILON, FLT_EPSILON, FLT_MAX, LDBL_EPSILON, LDBL_MAX
 from libc.string cimport memcpy, memset
 
-from steepest.kernels.function cimport BASE, GOOD, LINE, WAYS, Compiled, Function, PythonFunction, evaluate_t
+from steepest.kernels.function cimport (
+    BASE, GOOD, GROUPS, LINE, Compiled, Function, PythonFunction, evaluate_t,
+)
 from steepest.kernels.native cimport NativeFunction
 
 import numpy as np
@@ -217,7 +219,7 @@ cdef class Differences:
         for i in range(self.rows):
             self.entries[i] = entries[i]
             self.last_entry = max(self.last_entry, self.entries[i])
-            if WAYS < self.entries[i] < LINE:
+            if GROUPS < self.entries[i] < LINE:
                 raise ValueError("no such entry")
         return 0
 
@@ -240,8 +242,8 @@ cdef class Differences:
                             and plan_regular(<const double *>self.x_, self.rows, (<double *>self.rule_)[0],
                                              (<double *>self.rule_)[1], <double *>self.step_,
                                              <double *>self.points_))
-            if self.regular:
-                memset(self.kinds, ROW_CENTRAL, self.rows)
+            if self.regular or self.plan_to_one_side():
+                memset(self.kinds, ROW_CENTRAL if self.regular else ROW_ONE_SIDED, self.rows)
                 memset(self.statuses, RESOLVED, self.rows)
                 self.unresolved = 0
                 self.planned = True
@@ -266,6 +268,14 @@ cdef class Differences:
             plan_rows(self, <double *>self.x_)
         self.planned = True
         return 0
+
+    cdef bint plan_to_one_side(self) noexcept:
+        """The same for first-order differences to one side."""
+        if self.method not in (FORWARD, BACKWARD) or self.one_sided != 1 or self.bounded or self.rule_stride:
+            return False
+        return plan_regular_one_sided(<const double *>self.x_, self.rows, (<double *>self.rule_)[0],
+                                      (<double *>self.rule_)[1], 1.0 if self.method == FORWARD else -1.0,
+                                      <double *>self.step_, <double *>self.points_)
 
     cdef int check_inside(self) except -1:
         cdef Py_ssize_t outside
@@ -575,6 +585,23 @@ cdef class Differences:
     @property
     def status(self):
         return self.copy_marks(self.statuses)
+
+
+cdef int look_into(object differences, Table *table) except -1:
+    """Show another kernel what differences of a first derivative hold."""
+    cdef Differences self = differences
+    if self is None or self.memory == NULL or self.n != 1:
+        raise ValueError("these are no differences of a first derivative")
+    if self.method != COMPLEX:
+        self.take_weights()
+        table.one_sided_weights = <const char *>PyArray_DATA(self.one_sided_weights)
+        table.central_weights = <const char *>PyArray_DATA(self.central_weights)
+    table.rows, table.width, table.size, table.result_size = self.rows, self.width, self.size, self.result_size
+    table.block, table.reach, table.one_sided = self.block, self.reach, self.one_sided
+    table.unresolved, table.method, table.wide, table.planned = self.unresolved, self.method, self.wide, self.planned
+    table.kinds, table.x, table.points = self.kinds, self.x_, self.points_
+    table.values, table.base = self.values_, self.base_
+    return 0
 
 
 def central_gradient(f, x, out, Compiled compiled=None):

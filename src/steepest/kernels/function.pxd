@@ -20,6 +20,7 @@ ctypedef int (*evaluate_t)(void *self, Py_ssize_t entry, const void *point, void
 cdef enum:
     BASE = -1       # at x itself
     LINE = -2       # at x + point * direction
+    GROUPS = -16    # GROUPS - k: the entries of group k, each at its own point
     WAYS = -1073741824  # WAYS - k: along the k-th way, which moves some entries of x
 
 cdef enum:
@@ -89,6 +90,25 @@ cdef inline int run_compiled(int form, void *function, void *data, int n, double
     return status
 
 
+cdef class Groups:
+    """Entries of x in groups that are moved together, and the points that each of them is moved to.
+
+    A member has `width` points, of which a group takes the one that `point` says: 1, -1, 2, -2, ... for central
+    differences, 1, 2, ... or -1, -2, ... for those to one side.
+    """
+    cdef readonly Py_ssize_t count, entries, size, width      # groups, entries of x, members, points of each
+    cdef readonly bint wide, central
+    cdef bint placed                # the points are there
+    cdef Py_ssize_t *starts         # of each group, in members; one more for the end
+    cdef Py_ssize_t *members        # entries of x
+    cdef Py_ssize_t capacity        # points of each member that there is room for
+    cdef const char *points         # in the block, or wherever the groups' maker has them
+    cdef char *block
+
+    cdef int take_groups(self, cnp.ndarray starts, cnp.ndarray members, Py_ssize_t entries, Py_ssize_t capacity,
+                         bint wide) except -1
+
+
 cdef class Function:
     cdef evaluate_t evaluate
     cdef readonly bint native       # evaluate may run without the GIL
@@ -120,6 +140,7 @@ cdef class Function:
     cdef char *private_data         # as it is: never lent
     cdef char *data                 # as f sees it
     cdef cnp.ndarray direction, lower, upper
+    cdef Groups groups
     cdef Memory ways                # the ways of this run, laid out as in _place.pxi
     cdef Py_ssize_t way_count, way_moves
 

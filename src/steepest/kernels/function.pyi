@@ -14,6 +14,21 @@ __pyx_capi__: dict[str, Any]
 class Memory: ...
 
 @disjoint_base
+class Groups:
+    @property
+    def count(self) -> int: ...
+    @property
+    def entries(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def wide(self) -> bool: ...
+    @property
+    def central(self) -> bool: ...
+
+@disjoint_base
 class Function:
     eps: float
     fresh: bool
@@ -45,6 +60,7 @@ class Function:
     def along(
         self, direction: NDArray[Any], lower: NDArray[Any] | None = None, upper: NDArray[Any] | None = None
     ) -> None: ...
+    def in_groups(self, groups: Groups) -> None: ...
     def along_ways(
         self,
         starts: NDArray[np.intp],

@@ -215,7 +215,7 @@ cdef class Function:
             raise ValueError("x does not suit this function")
         if self.running:
             raise BusyError("this function is being evaluated by another call")
-        self.direction = self.ways = None
+        self.direction = self.groups = self.ways = None
         self.coarsest = 0.0
         if self.imaginary:
             copy_as_complex(self.private_data, <const char *>PyArray_DATA(<void *>x), self.count, self.stride // 2)
@@ -259,6 +259,14 @@ cdef class Function:
             raise BusyError("this function is being evaluated by another call")
         self.direction, self.lower, self.upper = direction, lower, upper
 
+    def in_groups(self, Groups groups not None):
+        """Let GROUPS - k mean x with the entries of group k moved, until the next run begins."""
+        if groups.entries != self.count or groups.wide != self.wide or not groups.placed:
+            raise ValueError("the groups do not suit this function, or have no points")
+        if self.running:
+            raise BusyError("this function is being evaluated by another call")
+        self.groups = groups
+
     def along_ways(self, cnp.ndarray starts not None, cnp.ndarray stops not None, cnp.ndarray moved not None,
                    cnp.ndarray sizes not None, cnp.ndarray shifted=None, cnp.ndarray shifts=None,
                    cnp.ndarray lower=None, cnp.ndarray upper=None):
@@ -295,7 +303,7 @@ cdef class Function:
         return moved, before
 
     cdef int place(self, char *x, Py_ssize_t entry, const void *point) except -1 nogil:
-        """Write x into fresh memory, with one entry (or, along a line or a way, several) moved."""
+        """Write x into fresh memory, with one entry (or, along a line or a way, or in a group, several) moved."""
         memcpy(x, self.private_data, self.nbytes)
         if entry >= 0:
             put(x + entry * self.stride + self.offset, point, self.real_type)
@@ -303,6 +311,8 @@ cdef class Function:
             move_along_line(self, x, point)
         elif entry <= WAYS:
             move_along_way(self, x, WAYS - entry, point)
+        elif entry <= GROUPS:
+            move_group(self, x, GROUPS - entry, point)
         return 0
 
     cdef int evaluate_rows(self, const Py_ssize_t *entries, Py_ssize_t count, const void *points,
@@ -540,5 +550,6 @@ cdef class BatchFunction(PythonFunction):
 
 
 include "_place.pxi"
+include "_groups.pxi"
 include "_evaluate.pxi"
 include "_compiled.pxi"

@@ -195,6 +195,7 @@ cdef class NativeFunction(Function):
             raise ValueError("the functions do not suit each other")
         memcpy(self.private_data, other.private_data, self.nbytes)
         self.direction, self.lower, self.upper = other.direction, other.lower, other.upper
+        self.groups = other.groups
         self.ways, self.way_count, self.way_moves = other.ways, other.way_count, other.way_moves
         self.fresh, self.eps = other.fresh, other.eps
         self.started = self.unseen = True

@@ -12,6 +12,7 @@ import numpy as np
 _DOUBLE_EPS = float(np.finfo(np.float64).eps)
 BASE = -1
 LINE = -2
+GROUPS = -16
 WAYS = -(2**30)
 GOOD, TAMPERED, COARSE, HALTED = 0, 1, 2, 3
 # So many entries that were moved together are named in a note.
@@ -34,7 +35,9 @@ def note_evaluation(error, label, nfev, entry, point, shape, function=None):
         elif entry == BASE:
             where = "at x itself"
         elif entry <= WAYS:
-            where = _way(function.displaced(entry, point), shape)
+            where = _moved(*function.displaced(entry, point), shape)
+        elif entry <= GROUPS:
+            where = f"{_moved(*function.displaced(entry, point), shape)} (colour {GROUPS - entry})"
         else:
             where = f"with {_name(entry, shape)} = {point!s}"
         BaseException.add_note(error, f"steepest: in evaluation {nfev} of {label}, {where}")
@@ -47,9 +50,8 @@ def _name(entry, shape):
     return "x" + (str([int(i) for i in index]) if index else "")
 
 
-def _way(displaced, shape):
+def _moved(moved, x, shape):
     """Name the entries that are not what they are in x."""
-    moved, x = displaced
     changed = np.flatnonzero(moved != x)
     named = [f"{_name(i, shape)} = {moved[i]!s}" for i in changed[:NAMED]]
     if len(changed) > NAMED:
@@ -189,6 +191,45 @@ def lent_copy(x):
     return np.frombuffer(bytearray(x.tobytes()), dtype=x.dtype).reshape(x.shape)
 
 
+class Groups:
+    """Entries of x in groups that are moved together, and the points that each of them is moved to.
+
+    Parameters
+    ----------
+    starts, members : arrays of intp
+        The entries of group k are ``members[starts[k]:starts[k + 1]]``.
+    entries : int
+        Entries of x.
+    capacity : int
+        Points that a member can have. A group takes the one that its own point says: 1, -1, 2, -2, ... for central
+        differences, 1, 2, ... or -1, -2, ... for those to one side.
+    dtype : numpy.dtype
+        Type of x.
+    """
+
+    def __init__(self, starts, members, entries, capacity, dtype):
+        if starts.size == 0 or entries < 0 or capacity < 1:
+            raise ValueError("these are no groups")
+        sound = starts[0] == 0 and starts[-1] == members.size and (np.diff(starts) >= 0).all()
+        if not sound or (members.size and not 0 <= members.min() <= members.max() < entries):
+            raise ValueError("these are no groups of entries of x")
+        self.starts, self.members, self.entries, self.capacity = starts, members, entries, capacity
+        self.count = starts.size - 1
+        self.real_type = working_type(dtype)
+        self.size = members.size
+        self.points = None      # (members, width), of the working type
+        self.central = False
+
+    def moved(self, k, point):
+        """Return the entries of group k, and the points that they are put to."""
+        which = int(abs(point))
+        which = 2 * which - 1 - (point > 0) if self.central else which - 1
+        if not (0 <= k < self.count and 0 <= which < self.points.shape[1]):
+            raise ValueError("there is no such group or point")
+        some = slice(self.starts[k], self.starts[k + 1])
+        return self.members[some], self.points[some, which]
+
+
 class PythonFunction:
     """A Python callable of an array. The kernel evaluates in place; this twin copies x for every call.
 
@@ -225,13 +266,13 @@ class PythonFunction:
         self.coarsest = 0.0
         self.fresh = True
         self.nfev = 0
-        self.direction = self.ways = None
+        self.direction = self.groups = self.ways = None
         self.sized_by = ""
 
     def begin(self, x):
         """Take x for a run."""
         self.x = np.array(x, dtype=self.dtype).reshape(-1)
-        self.direction = self.ways = None
+        self.direction = self.groups = self.ways = None
         self.coarsest = 0.0
 
     def snapshot(self):
@@ -246,6 +287,12 @@ class PythonFunction:
     def along(self, direction, lower=None, upper=None):
         """Let LINE mean x + point * direction, kept inside the bounds, until the next run begins."""
         self.direction, self.lower, self.upper = direction.reshape(-1), lower, upper
+
+    def in_groups(self, groups):
+        """Let GROUPS - k mean x with the entries of group k moved, until the next run begins."""
+        if groups.entries != self.count or groups.real_type != self.real_type or groups.points is None:
+            raise ValueError("the groups do not suit this function, or have no points")
+        self.groups = groups
 
     def along_ways(self, starts, stops, moved, sizes, shifted=None, shifts=None, lower=None, upper=None):
         """Let WAYS - k mean the k-th of several ways out of x, until the next run begins.
@@ -275,12 +322,16 @@ class PythonFunction:
             self.size, self.sized_by = size * (2 if self.as_complex else 1), "x"
 
     def point(self, entry, point):
-        """Return x with one entry (or, along a line or a way, several) moved."""
+        """Return x with one entry (or, along a line or a way, or in a group, several) moved."""
         x = lent_copy(self.x)
         if entry == LINE:
             self._move_along(x, point)
         elif entry <= WAYS:
             self._move_along_way(x, WAYS - entry, point)
+        elif entry <= GROUPS:
+            part = x.imag if self.imaginary else x.real
+            members, points = self.groups.moved(GROUPS - entry, point)
+            part[members] = points
         elif entry != BASE:
             part = x.imag if self.imaginary else x.real
             part[entry] = point

@@ -113,8 +113,8 @@ def is_point(x):
 
 def refuse_nonfinite(x, name="x"):
     """Raise the ValueError that names the first entry of x that is not finite."""
-    bad = np.argwhere(~np.isfinite(x))
-    if bad.size:
+    if np.count_nonzero(np.isfinite(x)) < np.size(x):
+        bad = np.argwhere(~np.isfinite(x))
         index = tuple(int(i) for i in bad[0])
         where = f"{name}[{', '.join(map(str, index))}]" if index else name
         raise ValueError(f"{name} must be finite, but {where} is {x[index]}")

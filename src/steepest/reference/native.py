@@ -147,6 +147,6 @@ class NativeFunction(PythonFunction):
 
     def follow(self, other):
         """Take x and all else for a run from another function of the same kind."""
-        for name in ("x", "direction", "ways", "lower", "upper", "size", "eps"):
+        for name in ("x", "direction", "groups", "ways", "lower", "upper", "size", "eps"):
             if hasattr(other, name):
                 setattr(self, name, getattr(other, name))
