@@ -53,19 +53,17 @@ class CompressedRun(Run):
         super().__init__(f, settings, shape, dtype, vector=True)
         self.function.fresh = True      # every group is put into a fresh copy of x, whatever f does to it
         self.moved = self.coloring.sources()[1]     # the column that is moved for each entry
+        self.entries = self.moved.size
         self.columns = self.coloring.plan()[1]      # in the order of colours, in which they are planned
         ranks = np.empty_like(self.columns)
         ranks[self.columns] = np.arange(ranks.size)
         self.ranks = ranks[self.moved]              # of that column
         self.compression = None
+        self.real = working_type(self.dtype)
+        self.parts = 2 if self.function.as_complex and settings.method != COMPLEX else 1    # numbers of an entry
         # whether one call of the kernel does it all
         self.at_hand = (self.pooled is None and settings.bar is None and not self.team and self.bounds[0] is None
                         and settings.method != COMPLEX)
-
-    @property
-    def entries(self):
-        """How many entries are stored."""
-        return self.moved.size
 
     def compress(self):
         """Return the memory for one x, made once it is known that f has as many results as the pattern has rows."""
@@ -117,8 +115,8 @@ class CompressedRun(Run):
         function.in_groups(compression)
         if f0 is not None:
             colors.set_base(f0)
-        parts = 2 if function.as_complex and self.settings.method != COMPLEX else 1
-        data = np.empty(self.entries * parts, working_type(self.dtype))
+        parts = self.parts
+        data = np.empty(self.entries * parts, self.real)
         if look is not None:
             look.begin(differences)
         self.foresee(colors, entries)
@@ -153,7 +151,7 @@ class CompressedRun(Run):
         if code == UNSUITED:
             code, value = self.sweep(differences, x, None, f0)
         if code == GOOD and (differences.bad or differences.unresolved):
-            code, differences.result = CARE, value.view(working_type(self.dtype))
+            code, differences.result = CARE, value.view(self.real)
         return code, value
 
     def central_check(self, x, found):
@@ -208,10 +206,8 @@ class CompressedRun(Run):
 
     def times(self, value, v):
         """The product with a vector, as a row."""
-        product = np.zeros(self.coloring.shape[0], np.result_type(value, v))
         with np.errstate(all="ignore"):
-            np.add.at(product, rows_of(self.coloring.indptr), value[:, 0] * v[self.coloring.indices])
-        return product[None, :]
+            return (self.coloring.array(np.ascontiguousarray(value[:, 0])) @ v)[None, :]
 
     def shaped(self, array):
         """An array with one row for each entry as what was asked for."""
@@ -272,11 +268,11 @@ class Entries:
         """Plan, evaluate and decompress in one go: ``(code, entries)``."""
         self._prepare(x)
         self.now = self._colors(compression, self.with_base)
-        function = self.run.function
-        parts = 2 if function.as_complex and self.method != COMPLEX else 1
-        data = np.empty(self.run.entries * parts, working_type(self.run.dtype))
-        code, self.bad, _, self.unresolved = compression.difference(function, self.columns, self.now, x, data)
-        return code, self.run._numbers([data.reshape(-1, parts)])
+        run = self.run
+        data = np.empty((run.entries, run.parts), run.real)
+        code, self.bad, _, self.unresolved = compression.difference(
+            run.function, self.columns, self.now, x, data.reshape(-1))
+        return code, data if run.parts == 1 else run._numbers([data])
 
     def _differences(self, rows, size, block, rule, lower, upper, entries=None, with_base=False):
         run = self.run
