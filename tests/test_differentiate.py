@@ -462,10 +462,3 @@ def test_warnings_point_at_the_caller():
         sd.derivative(lambda x: math.nan, 1.0)
     assert len(caught) == 5
     assert {warning.filename for warning in caught} == {__file__}
-
-
-@pytest.mark.parametrize("option", ["noise", "method", "x_scale"])
-def test_what_is_not_there_yet_says_so(option):
-    value = {"method": "adaptive", "x_scale": "auto"}.get(option, 1)
-    with pytest.raises(NotImplementedError, match=option):
-        sd.jacobian(square, [1.0], **{option: value})

@@ -19,6 +19,8 @@ from twins import same_bits
 
 import steepest as sd
 from steepest import threads
+from steepest.kernels import native as kernel_native
+from steepest.reference import native as reference_native
 from steepest.reference.callback import GOOD, HALTED, TAMPERED
 
 X = np.random.default_rng(5).uniform(-1, 1, 40)
@@ -135,15 +137,64 @@ def test_what_comes_before_the_first_failure_is_finished(eager):
 
 
 def test_a_pool_that_is_busy_blocks_nobody(native, eager):
-    release = threading.Event()
-    pool = threads.pool(1)
-    blockers = [pool.submit(release.wait, 60) for _ in range(pool._max_workers)]
+    release, begun = threading.Event(), threading.Semaphore(0)
+
+    def block(i, first, last):
+        if last - first < 2 and first:      # all but the row that is timed
+            begun.release()
+            release.wait(60)
+        return GOOD
+
+    count = max(1, len(threads._helpers))
+    blocker = threading.Thread(target=threads.share, args=(block, 0, 2 + count, np.zeros(1 + count, np.intc)))
+    blocker.start()
     try:
+        for _ in range(1 + count):
+            assert begun.acquire(timeout=30)
+        assert not threads._idle
         assert same_bits(sd.gradient(described(native, "rosenbrock"), X, workers=2), sd.gradient(rosenbrock, X))
     finally:
         release.set()
-        for blocker in blockers:
-            blocker.result()
+        blocker.join(60)
+    assert len(threads._idle) == len(threads._helpers) == count
+
+
+def test_a_helper_that_nobody_waits_for_any_more_is_idle_again(eager, monkeypatch):
+    monkeypatch.setattr(threads, "_helpers", [])
+    monkeypatch.setattr(threads, "_idle", type(threads._idle)())
+    done = []
+    with monkeypatch.context() as asleep:
+        asleep.setattr(threading.Thread, "start", lambda self: None)
+        assert threads.share(lambda i, a, b: done.append((a, b)) or GOOD, 0, 50, np.zeros(2, np.intc)) == GOOD
+    assert [a for a, _ in done] == [0, *(b for _, b in done[:-1])]
+    assert done[-1][1] == 50
+    [helper] = threads._helpers
+    late = threading.Thread(target=helper.run, daemon=True)
+    late.start()
+    while not threads._idle:
+        time.sleep(0.001)
+    helper.ending = True
+    helper.wake.release()
+    late.join(30)
+    assert not late.is_alive()
+
+
+@pytest.mark.parametrize("floor", [kernel_native, reference_native])
+def test_lingering_ends_when_the_flag_is_set_or_patience_does(floor):
+    flags = np.zeros(3, np.intc)
+    assert not floor.linger(flags, 1, 5)
+    flags[1] = 1
+    assert floor.linger(flags, 1, 0)
+    flags[1] = 0
+    setter = threading.Timer(0.05, flags.__setitem__, (1, 1))
+    setter.start()
+    assert floor.linger(flags, 1, 2**62)
+    for wrong in (np.zeros(3), np.zeros(6, np.intc)[::2]):
+        with pytest.raises(ValueError, match="flags must be"):
+            floor.linger(wrong, 1, 1)
+    for i in (-1, 3):
+        with pytest.raises(ValueError, match="with an entry i"):
+            floor.linger(flags, i, 1)
 
 
 def test_threads_may_ask_for_threads(native, eager):

@@ -20,6 +20,7 @@ from .errors import (
     FunctionError,
     Status,
 )
+from .noise import noise_level
 from .prepared import Gradient, Jacobian
 from .results import Derivative
 from .threads import set_num_threads
@@ -40,8 +41,10 @@ __all__ = [
     "derivative",
     "gradient",
     "gradient_descent",
+    "grid",
     "jacobian",
     "jvp",
+    "noise_level",
     "optim",
     "schedules",
     "set_num_threads",
@@ -51,11 +54,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import optim, schedules, sparsity
+    from . import grid, optim, schedules, sparsity
 else:
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""
-        if name in ("optim", "schedules", "sparsity"):
+        if name in ("grid", "optim", "schedules", "sparsity"):
             return import_module(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -6,17 +6,14 @@ Here so that the whole library can run on either: ``STEEPEST_BACKEND=reference``
 
 import os
 from contextvars import ContextVar
+from importlib import import_module
 from types import SimpleNamespace
 
 from .kernels import callback as _kernel_callback
-from .kernels import coloring as _kernel_coloring
-from .kernels import compressed as _kernel_compressed
 from .kernels import difference as _kernel_difference
 from .kernels import native as _kernel_native
 from .kernels import update as _kernel_update
 from .reference import callback as _reference_callback
-from .reference import coloring as _reference_coloring
-from .reference import compressed as _reference_compressed
 from .reference import difference as _reference_difference
 from .reference import native as _reference_native
 from .reference import update as _reference_update
@@ -24,8 +21,26 @@ from .reference import update as _reference_update
 __all__ = ["backend"]
 
 
-def _gather(name, callback, native, difference, update, coloring, compressed):
-    return SimpleNamespace(
+# Functions of kernels that are imported at their first use, and the module each stands in.
+LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gradient_at_once": "stencil",
+         "fornberg": "weighted", "WeightedSums": "weighted", "group": "coloring", "transposed": "coloring",
+         "ordering": "coloring", "first_fit": "coloring", "star_coloring": "coloring", "star_sources": "coloring",
+         "Compression": "compressed"}
+
+
+class _Backend(SimpleNamespace):
+    """The functions of one floor."""
+
+    def __getattr__(self, name):
+        if name not in LATER:
+            raise AttributeError(f"the backend has no {name!r}")
+        found = getattr(import_module(f".{self.name}.{LATER[name]}", __package__), name)
+        setattr(self, name, found)
+        return found
+
+
+def _gather(name, callback, native, difference, update):
+    return _Backend(
         name=name,
         PythonFunction=callback.PythonFunction,
         ScalarFunction=callback.ScalarFunction,
@@ -36,25 +51,12 @@ def _gather(name, callback, native, difference, update, coloring, compressed):
         central_gradient=difference.central_gradient,
         step=update.step,
         Optimizer=update.Optimizer,
-        Compression=compressed.Compression,
-        group=coloring.group,
-        transposed=coloring.transposed,
-        ordering=coloring.ordering,
-        first_fit=coloring.first_fit,
-        star_coloring=coloring.star_coloring,
-        star_sources=coloring.star_sources,
     )
 
 
 _BACKENDS = {
-    "kernels": _gather(
-        "kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update, _kernel_coloring,
-        _kernel_compressed,
-    ),
-    "reference": _gather(
-        "reference", _reference_callback, _reference_native, _reference_difference, _reference_update,
-        _reference_coloring, _reference_compressed,
-    ),
+    "kernels": _gather("kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update),
+    "reference": _gather("reference", _reference_callback, _reference_native, _reference_difference, _reference_update),
 }
 
 

@@ -38,25 +38,20 @@ from steepest.reference.callback import scalar_result, vector_result
 
 cnp.import_array()
 
+include "_clock.pxi"
+
 cdef extern from *:
     """
     #include <Python.h>
-    #if defined(_WIN32)
-    #include <windows.h>
-    static inline long long steepest_milliseconds(void) { return (long long)GetTickCount64(); }
-    #else
-    #include <time.h>
-    /* A clock that is read in a few nanoseconds and moves every few milliseconds. */
-    #if !defined(CLOCK_MONOTONIC_COARSE)
-    #define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
-    #endif
-    static inline long long steepest_milliseconds(void)
+    /* Leave the rest of the core to whoever shares it, for some nanoseconds. */
+    static inline void steepest_pause(void)
     {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-        return 1000LL * now.tv_sec + now.tv_nsec / 1000000;
-    }
+    #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+        __builtin_ia32_pause();
+    #elif defined(__GNUC__) && defined(__aarch64__)
+        __asm__ volatile("yield");
     #endif
+    }
 
     /* Set before the interpreter goes: it takes the places along in which daemon threads note their exceptions. The
        main thread keeps its place. */
@@ -77,7 +72,7 @@ cdef extern from *:
     #endif
     }
     """
-    long long steepest_milliseconds() noexcept nogil
+    void steepest_pause() noexcept nogil
     PyObject **steepest_raised() noexcept
     int steepest_ending
     const volatile int *steepest_end(bint stays) noexcept
@@ -97,7 +92,6 @@ def _end():
 
 cdef enum:
     PATIENCE = 8        # calls from one look at the clock to the next
-    BETWEEN_CHECKS = 10  # milliseconds from one look for signals to the next
 
 cdef class NativeFunction(Function):
     """A compiled function of an array, evaluated in place; see `steepest.reference.native.NativeFunction`."""
@@ -328,3 +322,15 @@ cdef int stop(NativeFunction self, int status) except -1 with gil:
         self.check_size(array.size)
         raise FunctionError(f"{self.label} raised an exception where it is compiled, and none where it is not", status)
     raise FunctionError(f"{self.label} returned the status {status}: it cannot go on", status)
+
+
+def linger(cnp.ndarray flags not None, Py_ssize_t i, Py_ssize_t looks):
+    """Look at ``flags[i]``, without the GIL, until it is set or has been looked at so often; return whether it is."""
+    if cnp.PyArray_TYPE(flags) != cnp.NPY_INT or not cnp.PyArray_ISCARRAY(flags) or not 0 <= i < flags.size:
+        raise ValueError("flags must be a contiguous array of C integers with an entry i")
+    cdef const volatile int *flag = <const volatile int *>cnp.PyArray_DATA(flags) + i
+    with nogil:
+        while not flag[0] and looks > 0:
+            steepest_pause()
+            looks -= 1
+    return flag[0] != 0

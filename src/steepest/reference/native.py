@@ -5,6 +5,7 @@ in tests/test_native.py and tests/faults/test_native.py.
 """
 
 import ctypes
+import time
 
 import numpy as np
 
@@ -21,6 +22,19 @@ _PROTOTYPES = (
 )
 _GUARD = 8      # numbers
 _GUARD_WORD = np.uint64(0xA5A5A5A5A5A5A5A5)
+
+
+def linger(flags, i, looks):
+    """Look at ``flags[i]`` until it is set or has been looked at so often; return whether it is.
+
+    Other threads run meanwhile: the kernel looks without the GIL, this lets go of it between two looks.
+    """
+    if flags.dtype != np.intc or not flags.flags.carray or not 0 <= i < flags.size:
+        raise ValueError("flags must be a contiguous array of C integers with an entry i")
+    while not flags[i] and looks > 0:
+        time.sleep(0)
+        looks -= 1
+    return bool(flags[i])
 
 
 def _guarded(numbers):
