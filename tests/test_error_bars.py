@@ -70,6 +70,14 @@ def test_a_kink_beside_the_point_does_not_matter():
     assert full.value.tolist() == pytest.approx([1, -1])
 
 
+@pytest.mark.parametrize("options", [{}, {"order": 4}, {"method": "forward", "order": 2}])
+def test_every_result_of_a_complex_x_has_one_bar(options):
+    x = np.array([1 + 1j, 2 - 1j, 0.5])
+    full = sd.jacobian(lambda x: np.array([x[0] * x[1], x[2] ** 3]), x, full_output=True, **options)
+    assert full.error.shape == full.value.shape == (2, 3)
+    assert (abs(full.value - np.array([[x[1], x[0], 0], [0, 0, 3 * x[2] ** 2]])) <= 10 * full.error + 1e-12).all()
+
+
 def test_a_jump_is_unresolved():
     assert not sd.derivative(np.sign, 0.0, full_output=True).success
     assert not sd.derivative(lambda t: float(t > 1), 1.0, full_output=True).success

@@ -10,14 +10,10 @@ from importlib import import_module
 from types import SimpleNamespace
 
 from .kernels import callback as _kernel_callback
-from .kernels import coloring as _kernel_coloring
-from .kernels import compressed as _kernel_compressed
 from .kernels import difference as _kernel_difference
 from .kernels import native as _kernel_native
 from .kernels import update as _kernel_update
 from .reference import callback as _reference_callback
-from .reference import coloring as _reference_coloring
-from .reference import compressed as _reference_compressed
 from .reference import difference as _reference_difference
 from .reference import native as _reference_native
 from .reference import update as _reference_update
@@ -55,25 +51,12 @@ def _gather(name, callback, native, difference, update):
         central_gradient=difference.central_gradient,
         step=update.step,
         Optimizer=update.Optimizer,
-        Compression=compressed.Compression,
-        group=coloring.group,
-        transposed=coloring.transposed,
-        ordering=coloring.ordering,
-        first_fit=coloring.first_fit,
-        star_coloring=coloring.star_coloring,
-        star_sources=coloring.star_sources,
     )
 
 
 _BACKENDS = {
-    "kernels": _gather(
-        "kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update, _kernel_coloring,
-        _kernel_compressed,
-    ),
-    "reference": _gather(
-        "reference", _reference_callback, _reference_native, _reference_difference, _reference_update,
-        _reference_coloring, _reference_compressed,
-    ),
+    "kernels": _gather("kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update),
+    "reference": _gather("reference", _reference_callback, _reference_native, _reference_difference, _reference_update),
 }
 
 

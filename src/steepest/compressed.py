@@ -14,7 +14,7 @@ from .differencing import BLOCK, LineRun, Run, callers_level, central_of, in_typ
 from .error_bars import Bars
 from .errors import DifferenceWarning, Status
 from .missing_entries import find_missing
-from .options import Sparsity, check_out
+from .options import Sparsity, as_like, check_out
 from .patterns import Coloring, colored, read, rows_of
 from .reference.callback import GOOD, GROUPS, working_type
 from .reference.difference import (
@@ -53,19 +53,17 @@ class CompressedRun(Run):
         super().__init__(f, settings, shape, dtype, vector=True)
         self.function.fresh = True      # every group is put into a fresh copy of x, whatever f does to it
         self.moved = self.coloring.sources()[1]     # the column that is moved for each entry
+        self.entries = self.moved.size
         self.columns = self.coloring.plan()[1]      # in the order of colours, in which they are planned
         ranks = np.empty_like(self.columns)
         ranks[self.columns] = np.arange(ranks.size)
         self.ranks = ranks[self.moved]              # of that column
         self.compression = None
+        self.real = working_type(self.dtype)
+        self.parts = 2 if self.function.as_complex and settings.method != COMPLEX else 1    # numbers of an entry
         # whether one call of the kernel does it all
         self.at_hand = (self.pooled is None and settings.bar is None and not self.team and self.bounds[0] is None
                         and settings.method != COMPLEX)
-
-    @property
-    def entries(self):
-        """How many entries are stored."""
-        return self.moved.size
 
     def compress(self):
         """Return the memory for one x, made once it is known that f has as many results as the pattern has rows."""
@@ -76,7 +74,7 @@ class CompressedRun(Run):
                 *self.coloring.plan(), self.shape[0], self.coloring.shape[0], most, np.dtype(self.dtype))
         return self.compression
 
-    def make(self, rows, rule, lower, upper, method=None, with_base=False):
+    def make(self, rows, rule, lower, upper, method=None, with_base=False, order=None, n=1):
         """Make differences that move the columns of some entries, or of all, and see them entry by entry."""
         keep = None
         if rows is not None:
@@ -84,7 +82,7 @@ class CompressedRun(Run):
             keep[self.ranks[rows]] = True
         if rule is not None:
             rule = tuple(part if part.size == 1 else self._by_rank(rows, part) for part in rule)
-        return Entries(self, rows, keep, rule, method, with_base)
+        return Entries(self, rows, keep, rule, method, with_base, order)
 
     def _by_rank(self, rows, numbers):
         """Numbers of all columns, or of some entries, each of which goes with its column, in the order of colours."""
@@ -102,10 +100,11 @@ class CompressedRun(Run):
         """What looks at the values of a sweep, for error bars."""
         return EntryBars(self)
 
-    def again(self, rows, step, method, x, f0, look=None):
+    def again(self, rows, step, method, x, f0, look=None, **scheme):
         """Difference some entries with steps of their columns' own: ``(differences, results or None)``."""
-        step = np.ascontiguousarray(step, working_type(self.dtype))
-        differences = self.make(rows, (step, np.zeros(1, step.dtype), step), None, None, method, look is not None)
+        step = np.ascontiguousarray(step, self.real)
+        scheme.setdefault("with_base", look is not None)
+        differences = self.make(rows, (step, np.zeros(1, step.dtype), step), None, None, method, **scheme)
         return differences, self.sweep(differences, x, rows, f0, look)[1]
 
     def sweep(self, differences, x, rows=None, f0=None, look=None):
@@ -117,10 +116,10 @@ class CompressedRun(Run):
         function.in_groups(compression)
         if f0 is not None:
             colors.set_base(f0)
-        parts = 2 if function.as_complex and self.settings.method != COMPLEX else 1
-        data = np.empty(self.entries * parts, working_type(self.dtype))
+        parts = self.parts
+        data = np.empty(self.entries * parts, self.real)
         if look is not None:
-            look.begin(differences)
+            look.begin(differences, data.reshape(-1, parts))
         self.foresee(colors, entries)
         bad = 0
         for first in range(0, colors.rows, max(colors.block, 1)):
@@ -153,8 +152,18 @@ class CompressedRun(Run):
         if code == UNSUITED:
             code, value = self.sweep(differences, x, None, f0)
         if code == GOOD and (differences.bad or differences.unresolved):
-            code, differences.result = CARE, value.view(working_type(self.dtype))
+            code, differences.result = CARE, value.view(self.real)
         return code, value
+
+    def _rounding_of_complex_steps(self, value, x):
+        """As for a dense Jacobian: it may come from larger derivatives that f adds up."""
+        scale, columns, rows = self.settings.x_scale, self.coloring.indices, rows_of(self.coloring.indptr)
+        scale = 1.0 if scale is None else as_like(scale, self.shape, self.dtype, "x_scale")
+        scale, size = np.broadcast_to(np.maximum(abs(x), scale), self.shape)[columns][:, None], abs(value)
+        largest = np.zeros((self.coloring.shape[0], 1), size.dtype)
+        with np.errstate(all="ignore"):
+            np.maximum.at(largest, rows, size * scale)
+            return np.finfo(self.dtype).eps * (size + largest[rows] / scale)
 
     def central_check(self, x, found):
         """A central difference of the real f in one direction, what it should give, and the size of its terms."""
@@ -208,10 +217,8 @@ class CompressedRun(Run):
 
     def times(self, value, v):
         """The product with a vector, as a row."""
-        product = np.zeros(self.coloring.shape[0], np.result_type(value, v))
         with np.errstate(all="ignore"):
-            np.add.at(product, rows_of(self.coloring.indptr), value[:, 0] * v[self.coloring.indices])
-        return product[None, :]
+            return (self.coloring.array(np.ascontiguousarray(value[:, 0])) @ v)[None, :]
 
     def shaped(self, array):
         """An array with one row for each entry as what was asked for."""
@@ -241,11 +248,13 @@ class Entries:
         As for `Differences`; `rule` has one entry, or one for each column.
     """
 
-    def __init__(self, run, some, keep, rule, method, with_base):
+    def __init__(self, run, some, keep, rule, method, with_base, order=None):
         settings = run.settings
         self.run, self.some, self.keep, self.rule, self.with_base = run, some, keep, rule, with_base
         self.method = settings.method if method is None else method
-        self.order = settings.order if self.method == settings.method else min(settings.order, 2)
+        if order is None:
+            order = settings.order if self.method == settings.method else min(settings.order, 2)
+        self.order = order
         self.columns = self.now = self.result = None
         self.colors: dict = {}      # differences with one row a colour: without f at x, and with it
         self.bad = self.unresolved = 0
@@ -272,11 +281,11 @@ class Entries:
         """Plan, evaluate and decompress in one go: ``(code, entries)``."""
         self._prepare(x)
         self.now = self._colors(compression, self.with_base)
-        function = self.run.function
-        parts = 2 if function.as_complex and self.method != COMPLEX else 1
-        data = np.empty(self.run.entries * parts, working_type(self.run.dtype))
-        code, self.bad, _, self.unresolved = compression.difference(function, self.columns, self.now, x, data)
-        return code, self.run._numbers([data.reshape(-1, parts)])
+        run = self.run
+        data = np.empty((run.entries, run.parts), run.real)
+        code, self.bad, _, self.unresolved = compression.difference(
+            run.function, self.columns, self.now, x, data.reshape(-1))
+        return code, data if run.parts == 1 else run._numbers([data])
 
     def _differences(self, rows, size, block, rule, lower, upper, entries=None, with_base=False):
         run = self.run
@@ -392,21 +401,22 @@ class EntryBars(Bars):
 
     def __init__(self, run):
         super().__init__(run.settings, run.dtype, run.function)
-        self.run, self.some, self.places = run, None, []
+        self.run, self.some, self.places, self.data = run, None, [], None
 
-    def begin(self, differences):
-        """Forget an earlier sweep."""
+    def begin(self, differences, data):
+        """Forget an earlier sweep; what comes of this one will be in `data`."""
         self.blocks.clear()
         self.places.clear()
-        self.some = differences.some
+        self.some, self.data = differences.some, data
 
     def __call__(self, differences, first, last):
         view = differences.view(first, last)
+        view.result = self.data[view.places]
         self.places.append(view.places)
         super().__call__(view, 0, view.places.size)
 
     def table(self):
-        """``(largest, bend, rounding)``, each with one row for each entry."""
+        """What `Bars` tells, each with one row for each entry."""
         places = np.concatenate(self.places)
         found = []
         for part in super().table():

@@ -18,7 +18,7 @@ import copy
 import numpy as np
 
 from .differencing import AGREEMENT, COMPLEX_DOUBT, LineRun, Run, central_of, some_direction
-from .error_bars import bars_of
+from .error_bars import SHORTER, bars_of
 from .errors import Status
 from .options import step_rule
 from .reference.callback import GOOD, WAYS, working_type
@@ -65,12 +65,12 @@ class Curvature:
         self.value[bad] = np.nan
         self.status[bad] = Status.NONFINITE
 
-    def estimate(self, half, order):
-        """Fill in the error bars, by the same with half the steps."""
-        value, status, rounding, closer = (
-            part.reshape(-1, 1) for part in (self.value, self.status, self.rounding, half.value))
+    def estimate(self, closer, order):
+        """Fill in the error bars, by the same with steps that are shorter by the factor SHORTER."""
+        value, status, rounding, second = (
+            part.reshape(-1, 1) for part in (self.value, self.status, self.rounding, closer.value))
         nothing = np.zeros(value.shape)
-        error = bars_of(value, status, closer, rounding, nothing, nothing, np.full(len(value), order))
+        error = bars_of(value, status, second, rounding, nothing, nothing, nothing, nothing, np.full(len(value), order))
         self.error = error.reshape(self.value.shape)
         self.error[self.status == Status.FIXED] = 0
 
@@ -283,7 +283,7 @@ class ValueRun(Run):
         probes.status[lost] = Status.UNRESOLVED
 
     def _probe_closer(self, probes, x, f0):
-        """The same probes with half the step."""
+        """The same probes with shorter steps."""
         closer = copy.deepcopy(probes)
         for method, some in (
             (CENTRAL, probes.central),
@@ -292,7 +292,7 @@ class ValueRun(Run):
         ):
             rows = np.flatnonzero(some & np.isfinite(probes.second) & ~probes.fixed)
             if rows.size:
-                closer.take(rows, *self._again(rows, abs(probes.step[rows]) / 2, method, x, f0))
+                closer.take(rows, *self._again(rows, abs(probes.step[rows]) / SHORTER, method, x, f0))
         return closer
 
     # points on the way
@@ -474,7 +474,7 @@ class HessianRun(ValueRun):
         """Central differences of gradients by a complex step: of Im f(x + h e_j + i k e_i) / k in h."""
         found = self._complex_hessian(x, 1)
         if full:
-            found.estimate(self._complex_hessian(x, 0.5), 2)
+            found.estimate(self._complex_hessian(x, 1 / SHORTER), 2)
         lower, upper = self.bounds
         v = some_direction(x, np.zeros(x.size, bool) if lower is None else lower == upper, lower, upper)
         with np.errstate(all="ignore"):

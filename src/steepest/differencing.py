@@ -364,7 +364,7 @@ class Run(Evaluation):
             some = np.flatnonzero(group & usable)
             if some.size == 0:
                 continue
-            look = Bars(self.settings, self.dtype, self.function)
+            look = self.look()
             _, second = self.again(rows[some], abs(step[some]) / SHORTER, method, x, f0, look)
             if second is None:
                 continue

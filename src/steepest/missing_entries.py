@@ -90,8 +90,8 @@ def missing_entry(run, x, f0, value):
         rounding = ROUNDING * eps * abs(prober.f0)
         off = abs(change - expected)
         excess = np.where(np.isfinite(off), off - AGREEMENT * scale - rounding, 0)
-    suspects = np.argsort(-excess, kind="stable")[:ASKED]
-    for row in suspects[excess[suspects] > 0]:
+    suspects = np.flatnonzero(excess > 0)
+    for row in suspects[np.argsort(-excess[suspects], kind="stable")][:ASKED]:
         column = _depends_on(run, prober, v, int(row), max(SHARE * off[row], rounding[row]))
         if column is not None:
             return int(row), column
@@ -105,7 +105,8 @@ def _direction(run, x):
     step, kind = entries.in_order(entries.columns.step), entries.in_order(entries.columns.kind)
     if run.settings.method == COMPLEX:
         step = np.where(kind == ROW_FIXED, 0, np.sqrt(np.finfo(run.dtype).eps) * np.maximum(abs(x), 1))
-    share = np.arange(x.size) * 0.6180339887498949 % 1
+    share = np.arange(x.size) * 0.6180339887498949
+    share -= np.floor(share)
     share = np.where((share < 0.5) & (kind == ROW_CENTRAL), -0.5 - share, np.maximum(share, 1 - share))
     there = x + (share * step).astype(run.dtype)
     if run.bounds[0] is not None:

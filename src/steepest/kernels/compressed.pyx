@@ -3,11 +3,14 @@
 Here because reading a Jacobian off should cost less than one call of f. Tested in tests/test_compressed.py.
 
 What limits it: loads and stores, six for each entry, and for each column a reciprocal (to divide once for each entry
-would take half as long again). What belongs to a column is stored in the order of colours, which is how it is read.
+would take half as long again). What belongs to a column is stored in the order of colours, which is how it is read,
+and in int where that will do: a Jacobian of 30 000 entries, the values of f and all that is needed for it, should fit
+into the second cache.
 """
 
 cimport numpy as cnp
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.limits cimport INT_MAX
 from libc.math cimport isfinite
 from libc.string cimport memcpy
 
@@ -30,6 +33,11 @@ ctypedef fused working:
     long double
 
 
+ctypedef fused index:
+    int
+    Py_ssize_t
+
+
 cdef class Compression(Groups):
     """The columns of each colour, their points, and the entries of the Jacobian that each of them shows.
 
@@ -42,8 +50,9 @@ cdef class Compression(Groups):
     cdef cnp.ndarray gathered   # x in the order of colours
     cdef bint complete          # every column is differenced in the usual way
     cdef Py_ssize_t *first
-    cdef Py_ssize_t *rows
-    cdef Py_ssize_t *places
+    cdef bint narrow            # rows and places are int: half the memory to be read
+    cdef void *rows
+    cdef void *places
     cdef Py_ssize_t *memory
 
     def __cinit__(self):
@@ -64,20 +73,24 @@ cdef class Compression(Groups):
         cdef Py_ssize_t i, size = rows.size, slots = first.size
         if slots != columns.size + 1 or places.size != size:
             raise ValueError("these are no entries of a Jacobian")
+        self.narrow = size <= INT_MAX and results <= INT_MAX
+        cdef Py_ssize_t item = sizeof(int) if self.narrow else sizeof(Py_ssize_t)
         # their sizes fit into memory, in which they are
-        self.memory = <Py_ssize_t *>PyMem_Malloc((slots + 2 * size) * sizeof(Py_ssize_t))
+        self.memory = <Py_ssize_t *>PyMem_Malloc(slots * sizeof(Py_ssize_t) + 2 * size * item)
         if self.memory == NULL:
             raise MemoryError(f"no memory for {size} entries of a Jacobian")
-        self.first, self.rows, self.places = self.memory, self.memory + slots, self.memory + slots + size
+        self.first, self.rows = self.memory, self.memory + slots
+        self.places = <char *>self.rows + size * item
         memcpy(self.first, PyArray_DATA(first), slots * sizeof(Py_ssize_t))
-        memcpy(self.rows, PyArray_DATA(rows), size * sizeof(Py_ssize_t))
-        memcpy(self.places, PyArray_DATA(places), size * sizeof(Py_ssize_t))
         cdef bint bad = self.first[0] != 0 or self.first[slots - 1] != size
         for i in range(slots - 1):
             bad |= self.first[i] > self.first[i + 1]
-        for i in range(size):
-            bad |= not 0 <= self.rows[i] < results
-            bad |= not 0 <= self.places[i] < size
+        if self.narrow:
+            bad |= take_indices(<int *>self.rows, <const Py_ssize_t *>PyArray_DATA(rows), size, results)
+            bad |= take_indices(<int *>self.places, <const Py_ssize_t *>PyArray_DATA(places), size, size)
+        else:
+            bad |= take_indices(<Py_ssize_t *>self.rows, <const Py_ssize_t *>PyArray_DATA(rows), size, results)
+            bad |= take_indices(<Py_ssize_t *>self.places, <const Py_ssize_t *>PyArray_DATA(places), size, size)
         if bad:
             self.count = 0
             raise ValueError("these are no entries of a Jacobian")
@@ -161,9 +174,18 @@ cdef class Compression(Groups):
             raise ValueError("the differences, or out, do not suit this compression")
         with nogil:
             if self.wide:
-                bad = read_off(self, &plan, &seen, first, last, parts, <long double *>numbers)
+                if self.narrow:
+                    bad = read_off(self, &plan, &seen, first, last, parts, <const int *>self.rows,
+                                   <const int *>self.places, <long double *>numbers)
+                else:
+                    bad = read_off(self, &plan, &seen, first, last, parts, <const Py_ssize_t *>self.rows,
+                                   <const Py_ssize_t *>self.places, <long double *>numbers)
+            elif self.narrow:
+                bad = read_off(self, &plan, &seen, first, last, parts, <const int *>self.rows,
+                               <const int *>self.places, <double *>numbers)
             else:
-                bad = read_off(self, &plan, &seen, first, last, parts, <double *>numbers)
+                bad = read_off(self, &plan, &seen, first, last, parts, <const Py_ssize_t *>self.rows,
+                               <const Py_ssize_t *>self.places, <double *>numbers)
         return bad
 
     def difference(self, Function function not None, differences not None, colors not None, cnp.ndarray x not None,
@@ -184,6 +206,16 @@ cdef class Compression(Groups):
                 return code, bad, one_sided, unresolved
             bad += self.read(colors, first, last, out)
         return function.close(), bad, one_sided, unresolved
+
+
+cdef bint take_indices(index *to, const Py_ssize_t *given, Py_ssize_t count, Py_ssize_t limit) noexcept:
+    """Copy indices; whether one of them is out of range."""
+    cdef Py_ssize_t i
+    cdef bint bad = False
+    for i in range(count):
+        bad |= not 0 <= given[i] < limit
+        to[i] = <index>given[i]
+    return bad
 
 
 cdef bint all_of(const Table *table) noexcept nogil:
@@ -210,7 +242,7 @@ cdef void stay(const Table *table, working *points) noexcept:
 
 
 cdef Py_ssize_t read_off(Compression self, const Table *plan, const Table *seen, Py_ssize_t first, Py_ssize_t last,
-                         Py_ssize_t parts, working *out) noexcept nogil:
+                         Py_ssize_t parts, const index *rows, const index *places, working *out) noexcept nogil:
     """All entries of some colours."""
     cdef const working *x = <const working *>plan.x
     cdef const working *values = <const working *>seen.values
@@ -219,21 +251,19 @@ cdef Py_ssize_t read_off(Compression self, const Table *plan, const Table *seen,
     cdef Py_ssize_t color, bad = 0
     for color in range(first, last):
         if usual and plan.method == CENTRAL and plan.reach == 1:    # nearly always
-            bad += quotients(self, plan, color, values, values + seen.size, NULL, out)
+            bad += quotients(self, plan, color, values, values + seen.size, NULL, rows, places, out)
         elif usual and plan.method in (FORWARD, BACKWARD) and plan.one_sided == 1:
-            bad += quotients(self, plan, color, values, base, x, out)
+            bad += quotients(self, plan, color, values, base, x, rows, places, out)
         else:
-            bad += combine(self, plan, color, values, base, seen.size, parts, out)
+            bad += combine(self, plan, color, values, base, seen.size, parts, rows, places, out)
         values += seen.width * seen.size
     return bad
 
 
 cdef Py_ssize_t quotients(Compression self, const Table *plan, Py_ssize_t color, const working *a, const working *b,
-                          const working *x, working *out) noexcept nogil:
+                          const working *x, const index *rows, const index *places, working *out) noexcept nogil:
     """The entries of the columns of a colour from two values each: at its two points, or at one and at x."""
     cdef const Py_ssize_t *first = self.first
-    cdef const Py_ssize_t *rows = self.rows
-    cdef const Py_ssize_t *places = self.places
     cdef const working *points = <const working *>plan.points
     cdef Py_ssize_t k, e, row, bad = 0
     cdef working step, inverse, quotient, sum
@@ -261,12 +291,13 @@ cdef inline working quotient_of(working difference, working step) noexcept nogil
 
 
 cdef Py_ssize_t combine(Compression self, const Table *plan, Py_ssize_t color, const working *values,
-                        const working *base, Py_ssize_t size, Py_ssize_t parts, working *out) noexcept nogil:
+                        const working *base, Py_ssize_t size, Py_ssize_t parts, const index *rows,
+                        const index *places, working *out) noexcept nogil:
     """The entries of the columns of a colour by any schemes; they have two parts where x is complex."""
     cdef Py_ssize_t k, e, bad = 0
     for k in range(self.starts[color], self.starts[color + 1]):
         for e in range(self.first[k], self.first[k + 1]):
-            bad += combine_entry(plan, k, values, base, size, self.rows[e], parts, out + self.places[e] * parts)
+            bad += combine_entry(plan, k, values, base, size, rows[e], parts, out + places[e] * parts)
     return bad
 
 
