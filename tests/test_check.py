@@ -370,6 +370,12 @@ def test_f_is_never_evaluated_outside_the_bounds(backend):
     assert tight.counts["right"] == 3
 
 
+def test_what_is_left_to_the_check_is_the_default():
+    plain = sd.check_gradient(bowl, slopes, X)
+    for options in ({"x_scale": "auto"}, {"noise": "auto"}, {"x_scale": 1.0}):
+        assert (sd.check_gradient(bowl, slopes, X, **options).table == plain.table).all()
+
+
 def test_fixed_components_are_unresolved(backend):
     found = sd.check_gradient(bowl, slopes, X, bounds=([0.5, -2, 1], [0.5, 2, 3]))
     assert found.table["verdict"].tolist() == ["unresolved", "right", "right"] and found.ok
@@ -476,7 +482,7 @@ BAD = {
     "rtol": (lambda: sd.check_gradient(bowl, slopes, X, rtol=-1), ValueError, "rtol must be at least 0"),
     "scale": (lambda: sd.check_gradient(bowl, slopes, X, x_scale=-1), ValueError, "x_scale must be positive"),
     "scales": (lambda: sd.check_gradient(bowl, slopes, X, x_scale=[1, 2]), ValueError, "x_scale must .* shape of x"),
-    "scale auto": (lambda: sd.check_gradient(bowl, slopes, X, x_scale="auto"), ValueError, "x_scale must be"),
+    "scale text": (lambda: sd.check_gradient(bowl, slopes, X, x_scale="large"), ValueError, "x_scale must be"),
     "noise": (lambda: sd.check_gradient(bowl, slopes, X, noise=np.nan), ValueError, "noise"),
     "no directions": (lambda: sd.check_gradient(bowl, slopes, X, directions=0), ValueError, "at least 1"),
     "directions": (lambda: sd.check_gradient(bowl, slopes, X, directions=[[1.0, 2.0]]), ValueError, r"\(k, 3\)"),

@@ -55,12 +55,12 @@ def check_gradient(f, grad, x, *, directions=None, mode="full", rtol=None, x_sca
     rtol : float, optional
         Relative error that is granted to grad. 1e-6 by default; where it was computed in lower precision, what moving x
         by a unit in the last place changes is granted, too.
-    x_scale : float or array_like, optional
-        Typical size of the entries of x, as for `gradient`: only a start, for steps of many sizes are tried.
+    x_scale : float, array_like or "auto", optional
+        Typical size of the entries of x, as for `gradient`: only a start, for steps of many sizes are tried anyway.
     bounds : (lb, ub) or scipy.optimize.Bounds, optional
         f is never evaluated outside.
-    noise : float, optional
-        By how much values of f are off; measured by default (mode "full").
+    noise : float or "auto", optional
+        By how much values of f are off; measured by default (in mode "cheap" when the two disagree).
     args, kwargs : tuple, dict, optional
         What f and grad take after x.
     vectorized, workers : optional
@@ -220,9 +220,11 @@ class _Checker:
             raise TypeError("x must be real: check the real and the imaginary part as functions of two real arrays")
         self.mode, self.given, self.layout, self.vector = mode, given, layout, vector
         self.rtol = None if rtol is None else as_number(rtol, "rtol", at_least=0.0)
-        self.level = None if noise is None else as_number(noise, "noise", at_least=0.0)
-        self.settings = check_options("central", 2, None, None, x_scale, bounds, None, args, kwargs, vectorized,
-                                      workers)
+        settings = check_options("central", 2, None, None, x_scale, bounds, noise, args, kwargs, vectorized, workers)
+        # what is left to us is measured, or found by steps of many sizes
+        self.level = None if isinstance(settings.noise, str) else settings.noise
+        self.settings = settings.but(
+            noise=None, x_scale=None if isinstance(settings.x_scale, str) else settings.x_scale)
         shape = (layout.size,) if layout.nested else layout.shapes[0]
         dtype = np.result_type(layout.flat.dtype, np.float64)
         self.x = layout.flat.astype(dtype).reshape(shape)
@@ -247,8 +249,6 @@ class _Checker:
 
     def _scale(self):
         """The size of each entry of x for its steps: powers of two."""
-        if isinstance(self.settings.x_scale, str):
-            raise ValueError("x_scale must be a positive number or an array for a check: steps of many sizes are tried")
         factor, rule = step_rule(self.settings, self.x.shape, self.x.dtype, float(np.finfo(self.x.dtype).eps))
         size = np.maximum(abs(self.x.reshape(-1)), 1.0 if rule is None else rule[0] / factor)
         return np.ldexp(1.0, np.round(np.log2(size.astype(float))).astype(int))
