@@ -57,8 +57,8 @@ cdef struct Field:
     void *data
     Py_ssize_t strides[AXES]
 
-# What a term takes: so many nodes, which of them is the origin (or -1), and what is made of a constant 1; where the list
-# of what a run takes for it ends.
+# What a term takes: so many nodes, which of them is the origin (or -1), and what is made of a constant 1; and where the
+# list of what a run takes for it ends.
 cdef struct Taken:
     Py_ssize_t count, origin, end
     double total
