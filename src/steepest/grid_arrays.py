@@ -11,6 +11,8 @@ from .threads import team_size
 
 __all__ = ["as_outs", "as_team", "check_apart", "has_overrides", "new_like", "plain"]
 
+# Elements from which on more than one thread is thought of.
+WORTH_SHARING = 100_000
 # What an exact answer to whether two arrays overlap may cost; beyond it they are taken to do.
 OVERLAP_WORK = 10_000
 
@@ -32,10 +34,10 @@ def new_like(field, dtype):
     return np.empty_like(field, dtype)
 
 
-def as_team(threads):
-    """How many threads a call may use."""
+def as_team(threads, count=0):
+    """How many threads a call may use for so many elements."""
     if threads is None:
-        return team_size(cores())
+        return team_size(cores()) if count >= WORTH_SHARING else 1
     if isinstance(threads, bool):
         raise TypeError(f"threads must be an integer or None, not {threads!r}")
     threads = as_integer(threads, "threads")

@@ -105,7 +105,7 @@ def gradient(f, *varargs, axis=None, edge_order=1, out=None, threads=None):
         result = current().gradient_at_once(f, varargs, axis, edge_order, out)
         if result is not None:
             return result
-    team = as_team(threads)
+    as_team(threads)
     if any(map(has_overrides, (f, *varargs))):
         return _by_numpy(f, varargs, axis, edge_order, out)
     given = np.asanyarray(f)
@@ -131,8 +131,9 @@ def gradient(f, *varargs, axis=None, edge_order=1, out=None, threads=None):
     rules = [_rules(spacing, value, edge_order) for spacing in spacings]
     if outs is None:
         outs = [new_like(given, value) for _ in axes]
+    backend, team = current(), as_team(threads, f.size)
     for result, i, rule in zip(outs, axes, rules, strict=True):
-        current().sweep(f, np.asarray(result), i, *rule, share if team > 1 else None, team)
+        backend.sweep(f, np.asarray(result), i, *rule, share if team > 1 else None, team)
     return outs[0] if len(axes) == 1 else tuple(outs)
 
 
@@ -226,7 +227,5 @@ def _uneven_rules(x, value, edge_order):
 def _rule(value, *numbers):
     """Numbers, and the type that they are worked with in: Python's own take that of the values."""
     number = numbers[0]
-    kind = np.dtype(value.char if isinstance(number, (float, int)) and not isinstance(number, np.generic)
-                    else np.promote_types(value, number.dtype))
-    real = np.array(numbers).astype(np.float32 if kind.char in "fF" else np.float64)
-    return kind.char, tuple(real.tolist())
+    kind = value.char if type(number) in (float, int, bool) else np.promote_types(value, number.dtype).char
+    return kind, tuple(map(float, np.array(numbers).astype(np.float32) if kind in "fF" else numbers))

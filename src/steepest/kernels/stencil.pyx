@@ -89,7 +89,9 @@ cdef enum:
     LAYER = 1048576         # bytes of two planes of f and two of the result that stay in the second cache
     STRIP = 8192            # elements of a plane that are done at a time where that is exceeded
     PIECE = 2048            # elements that go through a buffer at a time, or whose weights are made at a time
-    SHORT = 64              # rows up to so many elements are done together
+    SHORT = 64              # rows up to so many elements are done together; in cache those up to
+    SHORT_IN_CACHE = 2048
+    TOGETHER = 8192         # elements of such rows that are done before their ends
     QUIET = 16384           # elements from which on a sweep lets go of the GIL
     SHARED = 2              # blocks from which on several threads do it
     GROUP = 4               # rows with weights that are done side by side
@@ -102,10 +104,8 @@ _loops = importlib.import_module(f"steepest.kernels.stencil_{instruction_set()}"
 cdef const Loops *loops = <const Loops *>PyCapsule_GetPointer(_loops.table, "steepest stencil loops")
 
 include "_rules.pxi"
+include "_axes.pxi"
 
-# Where an axis goes, in bytes.
-cdef struct Axis:
-    Py_ssize_t count, from_f, to_out
 
 cdef class Sweep:
     """One derivative along one axis: `steepest.reference.stencil.sweep`, and the blocks of it for several threads."""
@@ -253,7 +253,8 @@ cdef class Sweep:
         self.joined = (self.direct and self.strips == 1 and self.from_f == self.m * self.size
                        and self.to_out == self.from_f)
         self.streamed = self.direct and total * self.size >= LARGE
-        self.short_rows = (self.joined and rows and self.n <= SHORT and not self.uneven and self.parts == 1
+        self.short_rows = (self.joined and rows and self.n <= (SHORT if self.streamed else SHORT_IN_CACHE)
+                           and not self.uneven and self.parts == 1
                            and self.outer_count == 1 and self.outer[0].from_f == self.n * self.size
                            and self.outer[0].to_out == self.n * self.size)
         self.planes = self.columns * self.strips * self.n
@@ -299,15 +300,17 @@ cdef class Sweep:
         """Do all blocks, by several threads where they are many; tell what arithmetic has met."""
         if self.planes == 0:
             return 0
-        halts = np.zeros(max(1, self.threads), np.intc)
-        self.halts = <const int *>PyArray_DATA(halts)
-        if self.share is None or self.threads < 2 or self.block_count < SHARED:
-            self.work(0, 0, self.block_count)
-        else:
-            try:
+        cdef int alone = 0
+        try:
+            if self.share is None or self.threads < 2 or self.block_count < SHARED:
+                self.halts, self.threads = &alone, 1
+                self.work(0, 0, self.block_count)
+            else:
+                halts = np.zeros(self.threads, np.intc)
+                self.halts = <const int *>PyArray_DATA(halts)
                 self.share(self.work, 0, self.block_count, halts)
-            finally:
-                self.halts = NULL
+        finally:
+            self.halts = NULL
         return self.met
 
     def work(self, Py_ssize_t i, Py_ssize_t first, Py_ssize_t last):
@@ -546,7 +549,7 @@ cdef class Sweep:
 
         Where that meets what arithmetic would complain about, rows are done one by one: it may have been at the ends.
         """
-        cdef Py_ssize_t length = self.n * self.size, most = max(1, PIECE // self.n), at = first, count
+        cdef Py_ssize_t length = self.n * self.size, most = max(1, TOGETHER // self.n), at = first, count
         cdef const char *f
         cdef char *out
         cdef int met
@@ -574,36 +577,6 @@ cdef class Sweep:
         apply_apart(&self.last, out + (self.n - 1) * self.size,
                     f + (self.n - self.last.reach) * self.size, self.size, self.n, count)
         steepest_remember(met)
-
-
-cdef int merged(Axis *axes, int count) noexcept:
-    """Make one axis of neighbours that go on as one does; returns how many there are then."""
-    cdef int i, kept = 0
-    for i in range(1, count):
-        if (axes[kept].from_f == axes[i].count * axes[i].from_f
-                and axes[kept].to_out == axes[i].count * axes[i].to_out):
-            axes[kept].count *= axes[i].count
-            axes[kept].from_f, axes[kept].to_out = axes[i].from_f, axes[i].to_out
-        else:
-            kept += 1
-            axes[kept] = axes[i]
-    return kept + 1 if count else 0
-
-
-cdef int source_of(cnp.ndarray array, str name) except -1:
-    """What the numbers of an array are read as."""
-    cdef str kind = array.dtype.kind
-    cdef Py_ssize_t size = array.dtype.itemsize
-    cdef dict integers = {1: 0, 2: 2, 4: 4, 8: 6}
-    if kind == "i":
-        return integers[size]
-    if kind == "u":
-        return integers[size] + 1
-    if kind == "f" and size in (4, 8):
-        return FLOAT32 if size == 4 else FLOAT64
-    if kind == "c" and size in (8, 16):
-        return FLOAT32 if size == 8 else FLOAT64
-    raise TypeError(f"{name} must be of integers, float32, float64, complex64 or complex128, not {array.dtype}")
 
 
 def sweep(cnp.ndarray f not None, cnp.ndarray out not None, int axis, inside not None, first not None, last not None,
