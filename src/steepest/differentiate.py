@@ -100,10 +100,10 @@ def watched(careful, run, *arguments):
         return careful(run, *arguments)
 
 
-def as_vector(x):
+def as_vector(x, result="Jacobian"):
     """Refuse more than one dimension; take a number as a vector of one."""
     if x.ndim > 1:
-        raise ValueError(f"x must have one dimension for a Jacobian, but has shape {x.shape}")
+        raise ValueError(f"x must have one dimension for a {result}, but has shape {x.shape}")
     return x.reshape(-1) if x.ndim == 0 else x
 
 

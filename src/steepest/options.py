@@ -322,13 +322,14 @@ def as_positive(value, shape, dtype, name):
     return array
 
 
-def step_rule(settings, shape, dtype, eps):
+def step_rule(settings, shape, dtype, eps, factor=None):
     """Return ``(factor, rule)``: the step is max(floor, relative * |x|), and fallback where that is 0.
 
     The default follows Dennis and Schnabel [1983, Numerical Methods for Unconstrained Optimization, A5.6]: a factor
     that depends on the precision alone, times max(|x|, typical size of x).
     """
-    factor = step_factor(eps, settings.method, settings.order, settings.n)
+    if factor is None:
+        factor = step_factor(eps, settings.method, settings.order, settings.n)
     if settings.by_default:
         return factor, None
     real = working_type(dtype)

@@ -35,9 +35,9 @@ def note_evaluation(error, label, nfev, entry, point, shape, function=None):
         elif entry == BASE:
             where = "at x itself"
         elif entry <= WAYS:
-            where = _moved(*function.displaced(entry, point), shape)
+            where = _moved(function.displaced(entry, point), shape)
         elif entry <= GROUPS:
-            where = f"{_moved(*function.displaced(entry, point), shape)} (colour {GROUPS - entry})"
+            where = f"{_moved(function.displaced(entry, point), shape)} (colour {GROUPS - entry})"
         else:
             where = f"with {_name(entry, shape)} = {point!s}"
         BaseException.add_note(error, f"steepest: in evaluation {nfev} of {label}, {where}")
@@ -50,8 +50,9 @@ def _name(entry, shape):
     return "x" + (str([int(i) for i in index]) if index else "")
 
 
-def _moved(moved, x, shape):
+def _moved(displaced, shape):
     """Name the entries that are not what they are in x."""
+    moved, x = displaced
     changed = np.flatnonzero(moved != x)
     named = [f"{_name(i, shape)} = {moved[i]!s}" for i in changed[:NAMED]]
     if len(changed) > NAMED:
