@@ -167,7 +167,8 @@ def color(pattern, *, order="best", symmetric=False):
         raise ValueError(f"order must be one of {', '.join(map(repr, ('best', *ORDERS)))}, not {order!r}")
     if not isinstance(symmetric, (bool, np.bool_)):
         raise TypeError(f"symmetric must be True or False, not {symmetric!r}")
-    return colored(*read(pattern, "pattern"), order, symmetric)
+    shape, indptr, indices = read(pattern, "pattern")
+    return colored(shape, indptr, indices, order, symmetric)
 
 
 def colored(shape, indptr, indices, order="best", symmetric=False):
@@ -175,7 +176,8 @@ def colored(shape, indptr, indices, order="best", symmetric=False):
     if symmetric:
         if shape[0] != shape[1]:
             raise ValueError(f"a symmetric pattern must be square, but this one has shape {shape}")
-        return _best(order, shape, indptr, indices, *_star_colorer(indptr, indices), symmetric=True)
+        colors_of, least, thorough = _star_colorer(indptr, indices)
+        return _best(order, shape, indptr, indices, colors_of, least, thorough, True)
     by_column, rows = current().transposed(indptr, indices, shape[1])
 
     def colors_by(name):

@@ -103,7 +103,7 @@ class Entry:
     answer: Callable = lambda derivative: derivative  # what the derivative of its kind turns into
     one_point: bool = True                  # f is called near x only
     here: bool = True                       # f is called by the thread that calls the entry point
-    any_size: bool = True                   # f may give any number of results
+    dense: bool = True                      # f may give any number of results, and steps may be searched for
 
     @property
     def kind(self):
@@ -151,8 +151,8 @@ def _descent_by(grad, x, **options):
 
 
 def _everywhere(x):
-    """A pattern for four results: full, for the tests ask for every component."""
-    return np.ones((4, np.size(x)), bool)
+    """A pattern for four results: full, for the tests ask for every component; x is looked at, and not converted."""
+    return np.ones((4, np.size(x) if isinstance(x, (np.ndarray, list, float)) else X.size), bool)
 
 
 def _sparse(f, x, **options):
@@ -176,15 +176,15 @@ ENTRIES = [
     Entry("value_and_gradient", "scalar", sd.value_and_gradient, **_second),
     Entry("jacobian", "vector", sd.jacobian),
     Entry("jacobian vectorized", "vectors", functools.partial(sd.jacobian, vectorized=True)),
-    Entry("jacobian sparse", "vector", _sparse, any_size=False),
-    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), any_size=False),
+    Entry("jacobian sparse", "vector", _sparse, dense=False),
+    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), dense=False),
     Entry("jvp", "vector", _along, **_summed),
     Entry("jvp vectorized", "vectors", functools.partial(_along, vectorized=True), **_summed),
     Entry("Gradient", "scalar", _prepared, CALLED),
     Entry("Gradient vectorized", "batch", functools.partial(_prepared, vectorized=True), CALLED),
     Entry("Gradient.value_and_gradient", "scalar", _prepared_value, CALLED, **_second),
     Entry("Jacobian", "vector", _prepared_jacobian, CALLED),
-    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED, any_size=False),
+    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED, dense=False),
     Entry("gradient by a thread", "scalar", functools.partial(sd.gradient, workers=THREAD), here=False),
     Entry("jacobian by map", "vector", functools.partial(sd.jacobian, workers=map)),
     Entry("noise_level", "noisy", sd.noise_level, LEVEL),
@@ -215,7 +215,7 @@ OPTIONS = [
 ]
 
 
-def entries(*options, arrays=False, one_point=False, kinds=None, here=False, any_size=False):
+def entries(*options, arrays=False, one_point=False, kinds=None, here=False, dense=False):
     """The entry points that have some options, or whose f sees arrays, is called near x only or here, or of a kind."""
     return [
         entry for entry in ENTRIES
@@ -223,14 +223,21 @@ def entries(*options, arrays=False, one_point=False, kinds=None, here=False, any
         and (entry.kind.sees_array or not arrays)
         and (entry.one_point or not one_point)
         and (entry.here or not here)
-        and (entry.any_size or not any_size)
+        and (entry.dense or not dense)
         and (kinds is None or entry.kind_name in kinds)
     ]
 
 
 def cases(**selection):
     """All pairs of an entry point and a way to difference that it has."""
-    return [(entry, options) for entry in entries(**selection) for options in OPTIONS if entry.takes >= set(options)]
+    return [(entry, options) for entry in entries(**selection) for options in OPTIONS
+            if entry.takes >= set(options) and (entry.dense or not searching(options))]
+
+
+def searching(options):
+    """Whether a way to difference looks for its steps, which sparse Jacobians do not."""
+    return (options.get("method") in ("adaptive", "switch") or options.get("x_scale") == "auto"
+            or options.get("noise") is not None)
 
 
 def name_of(value):

@@ -34,7 +34,8 @@ def note_evaluation(error, label, nfev, entry, point, shape, function=None):
         elif entry == BASE:
             where = "at x itself"
         elif entry <= GROUPS:
-            where = f"{_moved(*function.displaced(entry, point), shape)} (colour {GROUPS - entry})"
+            moved, x = function.displaced(entry, point)
+            where = f"{_moved(moved, x, shape)} (colour {GROUPS - entry})"
         else:
             where = f"with {_name(entry, shape)} = {point!s}"
         BaseException.add_note(error, f"steepest: in evaluation {nfev} of {label}, {where}")
