@@ -33,7 +33,7 @@ SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-poi
 KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "ladder", "coloring",
                               "compressed"))
 # The hot ones, whose loops are built for several instruction sets.
-LOOPS = ("update", "stencil", "weighted")
+LOOPS = ("update", "stencil", "weighted", "fused")
 KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))
 # The hot arithmetic once more for each wider instruction set, chosen at import: the same bits, sooner.
 WIDER = {
@@ -42,8 +42,7 @@ WIDER = {
     "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512",
                "-mtune=skylake-avx512"],
 }
-# Loops over one line of the cache stay loops until they are made vectors: unrolled before, gcc leaves half of them
-# scalar.
+# Loops over a line of the cache stay loops until they are made vectors: unrolled before, gcc leaves half scalar.
 OF_LINES = {"weighted": ["--param=max-completely-peel-times=4"]}
 MSVC_WIDER = {"avx2": ["/arch:AVX2"], "avx512": ["/arch:AVX512"]}
 if platform.machine().lower() in ("x86_64", "amd64"):

@@ -62,7 +62,7 @@ def contenders_of(shape, axis, dtype, options):
 
     found[REFERENCE] = reference
     if findiff is not None and f.dtype.kind == "f" and "boundary" not in options and np.ndim(spacing) == 0:
-        derivative = findiff.FinDiff(axis, spacing, n, acc=order)
+        derivative = findiff.Diff(axis, spacing, acc=order) ** n
         found[FINDIFF] = lambda: derivative(f)
     if correlate1d is not None and f.dtype.kind == "f" and np.ndim(spacing) == 0:
         reach = (n + 1) // 2 - 1 + order // 2

@@ -25,7 +25,7 @@ __all__ = ["backend"]
 LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gradient_at_once": "stencil",
          "fornberg": "weighted", "WeightedSums": "weighted", "group": "coloring", "transposed": "coloring",
          "ordering": "coloring", "first_fit": "coloring", "star_coloring": "coloring", "star_sources": "coloring",
-         "Compression": "compressed"}
+         "Compression": "compressed", "FusedSweep": "fused"}
 
 
 class _Backend(SimpleNamespace):

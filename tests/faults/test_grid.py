@@ -53,6 +53,22 @@ def _diff_uneven(f, x=None, **options):
     return sd.grid.diff(f, x, axis=0, n=2, **options)
 
 
+def _laplacian(f, axes=0, **options):
+    return sd.grid.laplacian(f, axes=axes, **options)
+
+
+def _magnitude(f, axes=0, **options):
+    return sd.grid.magnitude(f, axes=axes, **options)
+
+
+def _mixed(f, axes=0, **options):
+    return sd.grid.mixed(f, axes=axes, n=2, **options)
+
+
+def _operator(f, out=None, threads=None, **options):
+    return sd.grid.Operator(f.shape, axis=options.pop("axis", 0), **options).apply(f, out, threads=threads)
+
+
 ENTRIES = [
     Entry("gradient", _along, (
         ({"axis": 2}, ValueError, "axis 2"), ({"axis": (0, 0)}, ValueError, "repeated"), ({"axis": 0.5}, TypeError, ""),
@@ -76,6 +92,22 @@ ENTRIES = [
         ({"x": X.astype("M8[s]")}, ValueError, "unit"), ({"x": X[[0, 1, 1, 2, 3, 4]]}, ValueError, "axis 0"),
         ({"x": X[[0, 2, 1, 3, 4, 5]]}, ValueError, "axis 0"), ({"x": X, "boundary": "periodic"}, ValueError, "period="),
     ), reach=2, by_numpy=True),
+    Entry("laplacian", _laplacian, (
+        ({"axes": 2}, ValueError, "axis 2"), ({"axes": (0, 0)}, ValueError, "axes"), ({"axes": 0.5}, TypeError, "axes"),
+        ({"order": 3}, ValueError, "order"), ({"order": 6}, ValueError, "axis 0"),
+        ({"boundary": "wrap"}, ValueError, "axis 0"), ({"edge_order": 6}, ValueError, "axis 0"),
+        ({"spacing": 0}, ValueError, "axis 0"), ({"threads": 0}, ValueError, "threads"),
+        ({"axis": 1}, TypeError, "axis"),
+        ({"spacing": [X * np.nan]}, ValueError, "axis 0"), ({"spacing": [X[:-1]]}, ValueError, "axis 0"),
+        ({"spacing": [X, X]}, ValueError, "spacing"), ({"period": 9.0}, ValueError, "period"),
+        ({"axes": (0, 1), "spacing": [1.0, X[[0, 1, 1, 2, 3]]]}, ValueError, "axis 1"),
+    )),
+    Entry("magnitude", _magnitude, (({"axes": 2}, ValueError, "axis 2"), ({"boundary": "wrap"}, ValueError, "axis 0"))),
+    Entry("mixed", _mixed, (({"axes": (1, 1)}, ValueError, "axes"),)),
+    Entry("Operator", _operator, (
+        ({"axis": 2}, ValueError, "axis 2"), ({"kind": "slope"}, ValueError, "kind"), ({"n": 0}, ValueError, "n must"),
+        ({"boundary": "wrap"}, ValueError, "axis 0"), ({"spacing": 0}, ValueError, "axis 0"),
+    ), by_numpy=True),
 ]
 each = pytest.mark.parametrize("entry", ENTRIES, ids=str)
 
