@@ -176,8 +176,8 @@ def colored(shape, indptr, indices, order="best", symmetric=False):
     if symmetric:
         if shape[0] != shape[1]:
             raise ValueError(f"a symmetric pattern must be square, but this one has shape {shape}")
-        colorer, least, thorough = _star_colorer(indptr, indices)
-        return _best(order, shape, indptr, indices, colorer, least, thorough, symmetric=True)
+        colors_of, least, thorough = _star_colorer(indptr, indices)
+        return _best(order, shape, indptr, indices, colors_of, least, thorough, True)
     by_column, rows = current().transposed(indptr, indices, shape[1])
 
     def colors_by(name):

@@ -121,7 +121,7 @@ class Entry:
     here: bool = True                       # f is called by the thread that calls the entry point
     judges: bool = False                    # it gives a verdict on a derivative, by values of f in float64
     room: float = 0.0                       # how wide a box must be that leaves more than rounding to difference
-    any_size: bool = True                   # f may give any number of results
+    dense: bool = True                      # f may give any number of results, and steps may be searched for
 
     @property
     def kind(self):
@@ -194,8 +194,8 @@ def _checked_jacobian(f, x, **options):
 
 
 def _everywhere(x):
-    """A pattern for four results: full, for the tests ask for every component."""
-    return np.ones((4, np.size(x)), bool)
+    """A pattern for four results: full, for the tests ask for every component; x is looked at, and not converted."""
+    return np.ones((4, np.size(x) if isinstance(x, (np.ndarray, list, float)) else X.size), bool)
 
 
 def _sparse(f, x, **options):
@@ -210,7 +210,7 @@ def _prepared_sparse(f, x, out=None, x0=None, **options):
 _second = {"pick": lambda result: result[1]}
 _summed = {"answer": lambda jacobian: jacobian.sum(axis=1)}
 _check = {"takes": frozenset({"x_scale", "bounds", "args", "kwargs", "workers"}), "judges": True}
-_bent = {"takes": FULL - {"order", "f0"}, "room": 1e-5}
+_bent = {"takes": FULL - {"order", "f0"}, "room": 1e-5, "dense": False}
 _walk = {"takes": DESCENT, "one_point": False, "pick": lambda result: result.x}
 
 ENTRIES = [
@@ -221,8 +221,8 @@ ENTRIES = [
     Entry("value_and_gradient", "scalar", sd.value_and_gradient, **_second),
     Entry("jacobian", "vector", sd.jacobian),
     Entry("jacobian vectorized", "vectors", functools.partial(sd.jacobian, vectorized=True)),
-    Entry("jacobian sparse", "vector", _sparse, any_size=False),
-    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), any_size=False),
+    Entry("jacobian sparse", "vector", _sparse, dense=False),
+    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), dense=False),
     Entry("jvp", "vector", _along, **_summed),
     Entry("jvp vectorized", "vectors", functools.partial(_along, vectorized=True), **_summed),
     Entry("hessian", "surface", sd.hessian, **_bent),
@@ -238,7 +238,7 @@ ENTRIES = [
     Entry("Gradient vectorized", "batch", functools.partial(_prepared, vectorized=True), CALLED),
     Entry("Gradient.value_and_gradient", "scalar", _prepared_value, CALLED, **_second),
     Entry("Jacobian", "vector", _prepared_jacobian, CALLED),
-    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED, any_size=False),
+    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED, dense=False),
     Entry("gradient by a thread", "scalar", functools.partial(sd.gradient, workers=THREAD), here=False),
     Entry("jacobian by map", "vector", functools.partial(sd.jacobian, workers=map)),
     Entry("noise_level", "noisy", sd.noise_level, LEVEL),
@@ -272,7 +272,7 @@ OPTIONS = [
 ]
 
 
-def entries(*options, arrays=False, one_point=False, kinds=None, here=False, any_size=False):
+def entries(*options, arrays=False, one_point=False, kinds=None, here=False, dense=False):
     """The entry points that have some options, or whose f sees arrays, is called near x only or here, or of a kind."""
     return [
         entry for entry in ENTRIES
@@ -280,14 +280,21 @@ def entries(*options, arrays=False, one_point=False, kinds=None, here=False, any
         and (entry.kind.sees_array or not arrays)
         and (entry.one_point or not one_point)
         and (entry.here or not here)
-        and (entry.any_size or not any_size)
+        and (entry.dense or not dense)
         and (kinds is None or (entry.kind_name in kinds and not entry.judges))
     ]
 
 
 def cases(**selection):
     """All pairs of an entry point and a way to difference that it has."""
-    return [(entry, options) for entry in entries(**selection) for options in OPTIONS if entry.has(options)]
+    return [(entry, options) for entry in entries(**selection) for options in OPTIONS
+            if entry.has(options) and (entry.dense or not searching(options))]
+
+
+def searching(options):
+    """Whether a way to difference looks for its steps, which sparse Jacobians and Hessians do not."""
+    return (options.get("method") in ("adaptive", "switch") or options.get("x_scale") == "auto"
+            or options.get("noise") is not None)
 
 
 def name_of(value):

@@ -152,7 +152,7 @@ def test_A6_one_number_in_any_wrapping_is_that_number(backend, entry):
             assert bits(entry.call(f, X.copy())) == right(entry)
 
 
-@pytest.mark.parametrize("entry", entries(kinds=["vector"], any_size=True), ids=str)
+@pytest.mark.parametrize("entry", entries(kinds=["vector"], dense=True), ids=str)
 def test_A6_a_jacobian_takes_one_number_for_a_vector_of_one(backend, entry):
     expected = entry.call(lambda x: np.array([bowl(x)]), X.copy())
     for wrap in (float, np.float64, np.array):
@@ -418,7 +418,7 @@ ONE_ENTRY = {
 
 
 @pytest.mark.parametrize("options", [{}, {"method": "forward"}, {"order": 4}], ids=name_of)
-@pytest.mark.parametrize("entry", entries(kinds=["vector"], any_size=True), ids=str)
+@pytest.mark.parametrize("entry", entries(kinds=["vector"], dense=True), ids=str)
 def test_A17_a_vector_function_may_return_x_itself(backend, entry, options):
     for name, view in VIEWS.items():
         with case(name):
@@ -434,7 +434,7 @@ def test_A17_a_scalar_function_may_return_an_entry_of_x(backend, entry, options)
             assert bits(entry.call(f, X.copy(), **options)) == expected
 
 
-@pytest.mark.parametrize("entry", entries(kinds=["number", "numbers", "batch", "vectors", "field"], any_size=True),
+@pytest.mark.parametrize("entry", entries(kinds=["number", "numbers", "batch", "vectors", "field"], dense=True),
                          ids=str)
 def test_A17_other_kinds_of_f_may_return_x_too(backend, entry):
     f = {"batch": lambda x: x[:, 1]}.get(entry.kind_name, lambda x: x)

@@ -10,6 +10,8 @@ from typing_extensions import disjoint_base
 from .callback import Compiled, Function
 from .native import NativeFunction
 
+__pyx_capi__: dict[str, Any]
+
 @disjoint_base
 class Differences:
     def __init__(
