@@ -7,6 +7,7 @@ import numpy as np
 
 from .check_ladder import Sides
 from .compiled_functions import as_callable
+from .differencing import limits_along
 from .nested import Layout, OnParts, as_leaf, is_nested
 from .options import check_arguments, check_function
 from .reference.callback import BASE, lent_copy, note_evaluation
@@ -187,7 +188,7 @@ class Values:
         run.value_at(self.x, self.f0 if run.vector and self.run.vector else self.f0[0])
         run.x = self.x
         if run.box[0] is not None:
-            run.bounds = run._limits(self.x.reshape(-1), run.v.reshape(-1))
+            run.bounds = limits_along(self.x.reshape(-1), run.v.reshape(-1), *run.box)
         return run
 
     def notice(self, values):

@@ -43,8 +43,6 @@ class Bars:
         rough = self._rough(differences, kind, differences.step[first:last], values, base)
         if self.function.as_complex:
             with np.errstate(all="ignore"):
-                if self.settings.method != COMPLEX:     # whose results are real
-                    rough = np.hypot(rough[:, ::2], rough[:, 1::2])
                 values, base = (np.hypot(part[..., ::2], part[..., 1::2]) for part in (values, base))
         width = np.array([2 * differences.reach, differences.one_sided, 0, 1])[kind]
         used = np.arange(values.shape[1])[None, :, None] < width[:, None, None]
