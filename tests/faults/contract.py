@@ -190,7 +190,11 @@ def _checked(f, x, **options):
 
 
 def _checked_jacobian(f, x, **options):
-    return sd.check_jacobian(f, lambda x, *args, **kwargs: slopes_of_curves(x), x, **options)
+    def jac(x, *args, **kwargs):
+        first, last = np.eye(len(x))[[0, -1]]
+        return np.array([2 * x, x.prod() / x, first * x[-1] + last * x[0], np.ones_like(x)])
+
+    return sd.check_jacobian(f, jac, x, **options)
 
 
 def _everywhere(x):
