@@ -430,3 +430,10 @@ def test_out_takes_the_hessian_and_is_committed_last():
     assert (out == 7).all()
     assert sd.hessian(rosen, START, out=out) is out
     assert bits(out) == bits(sd.hessian(rosen, START))
+
+
+def test_one_number_in_any_wrapping_is_that_number():
+    for wrap in (lambda value: [value], lambda value: np.array([[value]])):
+        for method in ("central", "complex"):
+            found = sd.hessian(lambda x, wrap=wrap: wrap(rosen(x)), START, method=method)
+            assert bits(found) == bits(sd.hessian(rosen, START, method=method))

@@ -169,6 +169,7 @@ class ValueRun(Run):
         As for `Run`; `settings` are those of a first derivative.
     """
 
+    quick = False
     ways: tuple | None = None
 
     def __init__(self, f, settings, shape, dtype):
@@ -369,7 +370,7 @@ class ValueRun(Run):
             return
         settings = central_of(self.settings)
         settings.n = 2
-        check = LineRun(self.f, settings, v)
+        check = LineRun(self.f, settings, v, vector=False)
         check.count_from(self.nfev)
         expected = check.solve(x, check.value_at(x).reshape(-1), full=True)
         self.count_from(check.nfev)

@@ -76,6 +76,8 @@ class Run(Evaluation):
         A function and differences made for these arguments, to go on with.
     """
 
+    quick = True    # whether a call of Differences.gradient may be all there is to do
+
     def __init__(self, f, settings, shape, dtype, vector=False, each=False, made=None):
         self.kernels = current()
         compiled = None if made is not None else resolve(f, settings, shape, dtype, vector, each)
@@ -94,7 +96,7 @@ class Run(Evaluation):
             return
         self.make_function(compiled, imaginary)
         self.choose_steps()
-        if not vector and not imaginary and self.pooled is None and settings.bar is None:
+        if self.quick and not vector and not imaginary and self.pooled is None and settings.bar is None:
             self.in_one_sweep = self.prepare().block == self.rows
             self.direct = self.in_one_sweep and not self.team
 
@@ -396,7 +398,7 @@ class LineRun(Run):
         f gives vectors, or what is taken for one.
     """
 
-    rows = 1
+    rows, quick = 1, False
 
     def __init__(self, f, settings, v, vector=True):
         self.v, self.lost = v, False
