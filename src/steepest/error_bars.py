@@ -63,7 +63,7 @@ class Bars:
 
     def table(self):
         """``(largest, bend, rounding)``, each (rows, m)."""
-        return tuple(np.concatenate(parts) for parts in zip(*self.blocks, strict=True))
+        return [np.concatenate(parts) for parts in zip(*self.blocks, strict=True)]
 
 
 def bars_of(value, status, half, rounding, bend, half_bend, order):
