@@ -30,7 +30,10 @@ MSVC_FLAGS = ["/O2", "/fp:precise"]
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow"]
 SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
-KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "update", "update_baseline"))
+KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "ladder"))
+# The hot ones, whose loops are built for several instruction sets.
+LOOPS = ("update", "stencil", "weighted", "fused")
+KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))
 # The hot arithmetic once more for each wider instruction set, chosen at import: the same bits, sooner.
 WIDER = {
     "avx2": ["-mavx2"],
@@ -38,9 +41,11 @@ WIDER = {
     "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512",
                "-mtune=skylake-avx512"],
 }
+# Loops over a line of the cache stay loops until they are made vectors: unrolled before, gcc leaves half scalar.
+OF_LINES = {"weighted": ["--param=max-completely-peel-times=4"]}
 MSVC_WIDER = {"avx2": ["/arch:AVX2"], "avx512": ["/arch:AVX512"]}
 if platform.machine().lower() in ("x86_64", "amd64"):
-    KERNELS.update({f"update_{name}": name for name in WIDER})
+    KERNELS.update({f"{loop}_{name}": name for loop in LOOPS for name in WIDER})
 
 DIRECTIVES = {
     "language_level": 3,
@@ -71,15 +76,18 @@ class BuildKernels(build_ext):
         flags = MSVC_FLAGS if msvc else DEBUG_FLAGS if DEBUG else UNIX_FLAGS
         flags = flags + SANITIZE_FLAGS if SANITIZE else flags
         # Time stamps do not show that switches or tools have changed since the last build in this tree.
-        recipe = "\n".join(map(str, (sys.version, Cython.__version__, numpy.__version__, flags, DIRECTIVES, WIDER)))
+        recipe = "\n".join(map(str, (sys.version, Cython.__version__, numpy.__version__, flags, DIRECTIVES, WIDER,
+                                      OF_LINES)))
         stamp = Path("build", "recipe")
         self.force = self.force or not stamp.is_file() or stamp.read_text() != recipe
         stamp.unlink(missing_ok=True)
         for extension in self.extensions:
             [translated] = cythonize([extension], compiler_directives=DIRECTIVES, force=self.force)
             extension.sources = translated.sources
-            wider = KERNELS[extension.name.rpartition(".")[2]]
+            name = extension.name.rpartition(".")[2]
+            wider = KERNELS[name]
             extension.extra_compile_args = flags + ((MSVC_WIDER if msvc else WIDER)[wider] if wider else [])
+            extension.extra_compile_args += [] if msvc else OF_LINES.get(name.rpartition("_")[0], [])
             extension.extra_link_args = SANITIZERS if SANITIZE else []
             extension.define_macros.append(("STEEPEST_FLAGS", '"' + " ".join(flags) + '"'))
         try:

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import compare_fused
+import compare_grid
 import numpy as np
 
 import steepest as sd
@@ -44,7 +46,8 @@ REPEATS, LONG = 3, 1e-3     # a call is timed so often, but a long one (in secon
 def side(name):
     """The modules of one side: "kernels" or "reference"."""
     modules = {module: importlib.import_module(f"steepest.{name}.{module}")
-               for module in ("callback", "native", "difference", "update")}
+               for module in ("callback", "native", "difference", "ladder", "update", "stencil", "weighted",
+                              "fused")}
     return SimpleNamespace(name=name, **modules)
 
 
@@ -396,6 +399,20 @@ def is_point(side, x):
     return lambda: side.difference.is_point(x), dict
 
 
+def ladder(side, dtype, power, n, rows, results):
+    """The levels of some ladders, with everything in them that can happen."""
+    from levels import levels
+
+    made = side.ladder.Ladder(rows, results, np.dtype(dtype), power, n, 1.5)
+    arguments = list(levels(rows, 10, rows, results, working_type(np.dtype(dtype))))
+
+    def call():
+        return [made.climb(*level) for level in arguments]
+
+    names = ("tables", "value", "error", "rounding", "step", "noise", "kink", "guessed", "state", "count", "agreed")
+    return call, lambda: {name: getattr(made, name) for name in names}
+
+
 def step(side, dtype, rule, points, count, numbers):
     """One step of a rule, its states as a run could have left them."""
     kept = update.RULES[rule][1]
@@ -458,6 +475,7 @@ OPTIONS = [
     {"method": "complex"},
     {"step": 1e-3}, {"rel_step": 1e-4}, {"x_scale": 100.0},
     {"bounds": (-1.0, 2.0)}, {"bounds": (None, 30.0)},
+    {"method": "adaptive"}, {"method": "adaptive", "rtol": 1e-6}, {"method": "adaptive", "bounds": (None, 2.0)},
 ]
 OPTIONS = [{**options, **more} for options in OPTIONS for more in ({}, {"full_output": True})]
 # Second derivatives have no orders, but stencils of their own near bounds.
@@ -550,12 +568,14 @@ KERNELS = [
               points=["plain", "hard"], bounds=[None, "both"], team=[1, 3]),
         *grid(f=["rosenbrock_data", "root"], scheme=SCHEMES[:-1], points=["plain"], bounds=[None, "both"], team=[1, 3],
               kind=["each"])]),
+    Kernel("ladder.Ladder", ladder, grid(dtype=REAL, power=[1, 2], n=[1, 2, 3, 4], rows=[1, 40], results=[1, 7])),
     Kernel("update.step", step, grid(
         dtype="fd", rule=list(update.RULES), points=["plain", "hard"], count=[0, 1, 7, 8, 33, 20_000],
         numbers=[(0.1, 0.9, 0.99, 0.01, 1.1, 1e-8, 0.3), (1e-3, 0.5, 0.5, 2.0, 0.7, 1e-3, 1e-16)])),
     Kernel("update.Optimizer", optimizer, grid(
         dtype="fd", family=list(FAMILIES), clip=[None, "value", "norm", "global_norm"], averaging=[0.0, 0.1],
         sign=[1.0, -1.0])),
+    *(Kernel(*line) for line in (*compare_grid.LINES, *compare_fused.LINES)),
     *(Kernel(f"whole calls: {call}", public, grid(
         call=[call], dtype=ALL, options=BENT if call.startswith("h") else OPTIONS)) for call in PUBLIC),
     Kernel("whole calls: gradient_descent", descent, grid(
@@ -635,7 +655,7 @@ def compare(kernel, sides):
 def missing():
     """Kernels of the backend that no line of the table compares."""
     compared = {kernel.name.split(",")[0].split(".")[1] for kernel in KERNELS if not kernel.name.startswith("whole")}
-    return sorted(set(vars(backends.current())) - {"name"} - compared)
+    return sorted((set(vars(backends.current())) | set(backends.LATER)) - {"name"} - compared)
 
 
 def main():

@@ -464,8 +464,7 @@ def test_warnings_point_at_the_caller():
     assert {warning.filename for warning in caught} == {__file__}
 
 
-@pytest.mark.parametrize("option", ["noise", "sparsity", "method", "x_scale"])
+@pytest.mark.parametrize("option", ["sparsity"])
 def test_what_is_not_there_yet_says_so(option):
-    value = {"method": "adaptive", "x_scale": "auto"}.get(option, 1)
     with pytest.raises(NotImplementedError, match=option):
-        sd.jacobian(square, [1.0], **{option: value})
+        sd.jacobian(square, [1.0], **{option: 1})

@@ -13,7 +13,8 @@ import steepest as sd
 PROMISED = {
     "BusyError", "CheckpointError", "CompilationWarning", "Derivative", "DifferenceWarning", "FunctionError",
     "Gradient", "Jacobian", "Status", "__version__", "backend", "compiled", "derivative", "gradient",
-    "gradient_descent", "hessian", "hvp", "jacobian", "jvp", "optim", "schedules", "set_num_threads", "show_config",
+    "gradient_descent", "grid", "hessian", "hvp", "jacobian", "jvp", "noise_level", "optim", "schedules",
+    "set_num_threads", "show_config",
     "value_and_gradient",
 }
 
@@ -37,8 +38,8 @@ def test_every_public_name_is_documented(name):
 
 def test_options_are_keywords_only_after_the_first_two_or_three():
     for function, positional in ((sd.gradient, 2), (sd.value_and_gradient, 2), (sd.jacobian, 2), (sd.jvp, 3),
-                                 (sd.hessian, 2), (sd.hvp, 3),
-                                 (sd.derivative, 3), (sd.Gradient, 2), (sd.Jacobian, 2), (sd.gradient_descent, 4)):
+                                 (sd.derivative, 3), (sd.noise_level, 2), (sd.hessian, 2), (sd.hvp, 3),
+                                 (sd.Gradient, 2), (sd.Jacobian, 2), (sd.gradient_descent, 4)):
         kinds = [p.kind for p in inspect.signature(function).parameters.values()]
         assert sum(kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for kind in kinds) == positional
 

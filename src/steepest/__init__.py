@@ -21,6 +21,7 @@ from .errors import (
     Status,
 )
 from .hessian import hessian, hvp
+from .noise import noise_level
 from .prepared import Gradient, Jacobian
 from .results import Derivative
 from .threads import set_num_threads
@@ -41,10 +42,12 @@ __all__ = [
     "derivative",
     "gradient",
     "gradient_descent",
+    "grid",
     "hessian",
     "hvp",
     "jacobian",
     "jvp",
+    "noise_level",
     "optim",
     "schedules",
     "set_num_threads",
@@ -53,11 +56,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import optim, schedules
+    from . import grid, optim, schedules
 else:
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""
-        if name in ("optim", "schedules"):
+        if name in ("grid", "optim", "schedules"):
             return import_module(f".{name}", __name__)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -6,6 +6,7 @@ Here so that the whole library can run on either: ``STEEPEST_BACKEND=reference``
 
 import os
 from contextvars import ContextVar
+from importlib import import_module
 from types import SimpleNamespace
 
 from .kernels import callback as _kernel_callback
@@ -20,8 +21,24 @@ from .reference import update as _reference_update
 __all__ = ["backend"]
 
 
+# Functions of kernels that are imported at their first use, and the module each stands in.
+LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gradient_at_once": "stencil",
+         "fornberg": "weighted", "WeightedSums": "weighted", "FusedSweep": "fused"}
+
+
+class _Backend(SimpleNamespace):
+    """The functions of one floor."""
+
+    def __getattr__(self, name):
+        if name not in LATER:
+            raise AttributeError(f"the backend has no {name!r}")
+        found = getattr(import_module(f".{self.name}.{LATER[name]}", __package__), name)
+        setattr(self, name, found)
+        return found
+
+
 def _gather(name, callback, native, difference, update):
-    return SimpleNamespace(
+    return _Backend(
         name=name,
         PythonFunction=callback.PythonFunction,
         ScalarFunction=callback.ScalarFunction,

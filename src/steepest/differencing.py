@@ -12,7 +12,7 @@ import numpy as np
 
 from .backends import current
 from .compiled_functions import resolve
-from .error_bars import Bars, bars_of, order_of
+from .error_bars import SHORTER, Bars, bars_of, order_of
 from .errors import DifferenceWarning, Status
 from .evaluation import Evaluation
 from .options import Settings, as_like, check_bounds, check_out, step_rule
@@ -76,7 +76,7 @@ class Run(Evaluation):
         A function and differences made for these arguments, to go on with.
     """
 
-    quick = True    # whether a call of Differences.gradient may be all there is to do
+    sweeps = True       # one sweep over all rows may be the whole work
 
     def __init__(self, f, settings, shape, dtype, vector=False, each=False, made=None):
         self.kernels = current()
@@ -96,7 +96,7 @@ class Run(Evaluation):
             return
         self.make_function(compiled, imaginary)
         self.choose_steps()
-        if self.quick and not vector and not imaginary and self.pooled is None and settings.bar is None:
+        if not vector and not imaginary and self.pooled is None and settings.bar is None and self.sweeps:
             self.in_one_sweep = self.prepare().block == self.rows
             self.direct = self.in_one_sweep and not self.team
 
@@ -140,20 +140,18 @@ class Run(Evaluation):
         """Hand x to the function."""
         self.function.begin(x)
 
-    def make(self, rows, rule, lower, upper, method=None, with_base=False):
-        """Make differences for some rows of this function, or for all."""
+    def make(self, rows, rule, lower, upper, method=None, with_base=False, order=None, n=None):
+        """Make differences for some rows of this function, or for all, by the scheme of the settings or another."""
         entries = self.entries_of(rows)
         rows = self.rows if rows is None else rows.size
         settings, function = self.settings, self.function
-        order = settings.order
-        if method is None:
-            method = settings.method
-        elif method != settings.method:
-            order = min(order, 2)
+        method, n = settings.method if method is None else method, settings.n if n is None else n
+        if order is None:
+            order = settings.order if method == settings.method else min(settings.order, 2)
         block = self.rows_at_a_time(rows, 2 * (order or 1))
         made = self.kernels.Differences(
             rows, self.dtype, method, order, self.factor, function.size, block, rule, lower, upper, entries, self.each,
-            settings.n, with_base,
+            n, with_base,
         )
         if with_base:
             self.with_base = made
@@ -231,9 +229,8 @@ class Run(Evaluation):
             if code == COARSE:
                 self._refine()
         found = Found(value, differences)
-        if not self.each and differences.has_base:
-            base = self._numbers([differences.base])[0]
-            found.base = base[0] if not self.vector else base
+        found.base = self.base_of(differences)
+        if found.base is not None:
             f0 = found.base
         if not np.isfinite(value).all():
             self._mend(found, x, f0)
@@ -243,20 +240,38 @@ class Run(Evaluation):
             self._fill_error(found, x, f0, look)
         return found
 
+    def base_of(self, differences):
+        """f(x), if these differences have evaluated it."""
+        if self.each or not differences.has_base:
+            return None
+        base = self._numbers([differences.base])[0]
+        return base if self.vector else base[0]
+
     def _fill_error(self, found, x, f0, look):
         """The error bars of all rows that have none yet."""
         value, status = found.value, found.status
         if self.settings.method == COMPLEX:
-            found.error = np.where(np.isfinite(value), np.finfo(self.dtype).eps * abs(value), np.inf)
+            found.error = np.where(np.isfinite(value), self._rounding_of_complex_steps(value, x), np.inf)
         elif self.rows:
             rows = np.flatnonzero(~found.mended & (abs(found.step).min(axis=1) > 0))
-            _, bend, _ = look.table()
+            _, *signs, _ = look.table()
             error, state = self._bars(
                 value[rows], status[rows], found.step[rows, 0], found.one_sided[rows], rows, x, f0,
-                np.where(np.isfinite(bend), bend, 0)[rows],
+                [np.where(np.isfinite(part), part, 0)[rows] for part in signs],
             )
             found.error[rows], status[rows] = error, state
         found.error = np.where(status == Status.FIXED, 0.0, found.error)
+
+    def _rounding_of_complex_steps(self, value, x):
+        """What rounding does to derivatives free of cancellation: it may come from larger ones that f adds up."""
+        eps, size = np.finfo(self.dtype).eps, abs(value)
+        if self.each or isinstance(self, LineRun):
+            return 2 * eps * size
+        scale = self.settings.x_scale
+        scale = 1.0 if scale is None else as_like(scale, self.shape, self.dtype, "x_scale")
+        scale = np.maximum(abs(x.reshape(-1)), scale)[:, None]
+        with np.errstate(all="ignore"):
+            return eps * (size + (size * scale).max(axis=0) / scale)
 
     def _refine(self):
         """F computes in less precision than the steps were chosen for: choose them again."""
@@ -265,12 +280,16 @@ class Run(Evaluation):
 
     # fallbacks
 
-    def again(self, rows, step, method, x, f0, look=None):
-        """Difference some rows with steps of their own, inside the same bounds: ``(differences, results or None)``."""
+    def again(self, rows, step, method, x, f0, look=None, **scheme):
+        """Difference some rows with steps of their own, inside the same bounds: ``(differences, results or None)``.
+
+        A look at the values implies one at x itself, unless `scheme`, which goes to `make`, says otherwise.
+        """
         lower, upper = (None if bound is None else bound[rows] for bound in self.bounds)
         step = np.ascontiguousarray(step, working_type(self.dtype))
         rule = (step, np.zeros(1, step.dtype), step)
-        differences = self.make(rows, rule, lower, upper, method, look is not None)
+        scheme.setdefault("with_base", look is not None)
+        differences = self.make(rows, rule, lower, upper, method, **scheme)
         return differences, self.sweep(differences, x, rows, f0, look)[1]
 
     def _mend(self, found, x, f0):
@@ -326,8 +345,8 @@ class Run(Evaluation):
             for side in (BACKWARD, FORWARD) if method == BACKWARD else (FORWARD, BACKWARD):
                 yield side, length
 
-    def _bars(self, value, status, step, one_sided, rows, x, f0, bend=None):
-        """Error bars of some rows, and their statuses in the light of them: difference again with half the step."""
+    def _bars(self, value, status, step, one_sided, rows, x, f0, signs=None):
+        """Error bars of some rows, and their statuses in the light of them: difference again with a shorter step."""
         error = np.full(value.shape, np.inf)
         status = status.copy()
         order = order_of(self.settings.method, self.settings.order, one_sided, self.settings.n)
@@ -340,16 +359,15 @@ class Run(Evaluation):
             some = np.flatnonzero(group & usable)
             if some.size == 0:
                 continue
-            second = Bars(self.settings, self.dtype, self.function)
-            _, half = self.again(rows[some], abs(step[some]) / 2, method, x, f0, second)
-            if half is None:
+            look = Bars(self.settings, self.dtype, self.function)
+            _, second = self.again(rows[some], abs(step[some]) / SHORTER, method, x, f0, look)
+            if second is None:
                 continue
-            _, half_bend, rounding = second.table()
-            first_bend = np.zeros_like(half_bend) if bend is None else bend[some]
+            _, second_bend, second_rough, rounding = look.table()
+            bend, rough = (np.zeros((2, *second_bend.shape)) if signs is None else (part[some] for part in signs))
             state = status[some]
-            error[some] = bars_of(
-                value[some], state, half, rounding / 2.0**self.settings.n, first_bend, half_bend, order[some]
-            )
+            error[some] = bars_of(value[some], state, second, rounding / SHORTER**self.settings.n, bend, second_bend,
+                                  rough, second_rough, order[some])
             status[some] = state
         return error, status
 
@@ -359,7 +377,7 @@ class Run(Evaluation):
         check.count_from(self.nfev)
         if not self.each:
             check.at_base(x)    # to learn how many results there are
-        expected = check.solve(x, np.zeros(check.results)).value
+        expected = check.solve(x, np.zeros(check.results, working_type(self.dtype))).value
         self.count_from(check.nfev)
         largest = look.table()[0].max(initial=0.0)
         with np.errstate(all="ignore"):
@@ -398,7 +416,7 @@ class LineRun(Run):
         f gives vectors, or what is taken for one.
     """
 
-    rows, quick = 1, False
+    rows, sweeps = 1, False
 
     def __init__(self, f, settings, v, vector=True):
         self.v, self.lost = v, False
@@ -455,7 +473,7 @@ class LineRun(Run):
 
     def entries_of(self, rows):
         """Every row is the line."""
-        return np.full(1, LINE, np.intp)
+        return np.full(1 if rows is None else rows.size, LINE, np.intp)
 
     def central_check(self, x, found):
         """A central difference of the real f in the same direction."""
@@ -533,8 +551,8 @@ def in_type_of_x(array, dtype):
         return array.astype(dtype if array.dtype.kind == "c" else np.dtype(dtype.char.lower()))
 
 
-def _callers_level():
-    """How far up from `deliver` the first caller is that is none of us: warnings name that place."""
+def callers_level():
+    """How far up from the caller of this the first caller is that is none of us: warnings name that place."""
     frame, level, own = sys._getframe(1), 1, __name__.partition(".")[0] + "."
     while frame is not None and frame.f_globals.get("__name__", "").startswith(own):
         frame, level = frame.f_back, level + 1
@@ -548,7 +566,7 @@ def deliver(found, run, shape_up, out, full_output):
     if unresolved or full_output:
         message = describe(shape_up(found.status)) + (f"; {found.doubt}" if found.doubt else "")
     if unresolved and not full_output:
-        warnings.warn(message, DifferenceWarning, stacklevel=_callers_level())
+        warnings.warn(message, DifferenceWarning, stacklevel=callers_level())
     value = shape_up(found.value)
     if out is None:
         value = value[()]

@@ -1,4 +1,4 @@
-"""How far off a difference may be: truncation by a second difference with half the step, rounding from the values.
+"""How far off a difference may be: truncation by a second difference with a shorter step, rounding from the values.
 
 Here because an error bar needs what a plain difference does not keep: the values of f, and f at x. Tested in
 tests/test_error_bars.py.
@@ -11,26 +11,36 @@ from .reference.difference import CENTRAL, COMPLEX, ROW_CENTRAL, ROW_ONE_SIDED, 
 
 # A component is unresolved when the bar of its truncation error, or of a kink, is this share of its value.
 UNRESOLVED_SHARE = 0.1
-# A second difference that shrinks with the step by less than this is a kink: it halves where f is smooth.
+# The step of the second difference is shorter by this factor. It is irrational, or an f whose period is a multiple of
+# the first step, as near as makes no difference, would look smooth with both.
+SHORTER = 5**0.5
+# A bend that shrinks with the step by less than this is a kink: 0.45 of it is left where f is smooth.
 KINK_RATIO = 0.75
+# A difference of a higher order is rough when it is this share off the lowest order that its values give ...
+ROUGH_SHARE = 0.2
+# ... and that does not fall below this share with the shorter step: 0.45 or 0.2 of it are left where f is smooth.
+ROUGH_RATIO = 0.6
 
 
 class Bars:
     """What one sweep shows of the rounding and the bends of f; called with each block of rows.
 
-    Three arrays of shape (rows, m) come of it (`table`): the largest |f| that was seen; the bend
-    ``|f(x + h) - 2 f(x) + f(x - h)| / h`` of central rows, which shrinks with h, but not at a kink; and what rounding
-    f to its precision can do to the difference.
+    Four arrays of shape (rows, m) come of it (`table`): the largest |f| that was seen; the bend
+    ``|f(x + h) - 2 f(x) + f(x - h)| / h`` of central rows, which shrinks with h, but not at a kink; how far first
+    derivatives of a higher order are off those of the lowest, which shrinks with h where the step suits f; and what
+    rounding f to its precision, and its noise where that is known, can do to the difference.
     """
 
     def __init__(self, settings, dtype, function):
         self.settings, self.function, self.eps = settings, function, np.finfo(dtype).eps
+        self.noise = settings.noise if isinstance(settings.noise, float) else 0.0
         self.blocks = []
 
     def __call__(self, differences, first, last):
         count = last - first
         kind, h = differences.kind[first:last], abs(differences.step[first:last])
         values, base = differences.values[:count], differences.base[: max(1, count)]
+        rough = self._rough(differences, kind, differences.step[first:last], values, base)
         if self.function.as_complex:
             with np.errstate(all="ignore"):
                 values, base = (np.hypot(part[..., ::2], part[..., 1::2]) for part in (values, base))
@@ -46,8 +56,25 @@ class Bars:
                 bend[central] = abs((pair[:, 0] - v0) + (pair[:, 1] - v0)) / h[central, None]
             power = h[:, None] ** self.settings.n
             eps = max(self.eps, self.function.coarsest)
-            rounding = self._amplification(differences)[kind][:, None] * eps * largest / power
-        self.blocks.append((largest, bend, np.where(power > 0, rounding, 0)))
+            rounding = self._amplification(differences)[kind][:, None] * (eps * largest + self.noise) / power
+        self.blocks.append((largest, bend, rough, np.where(power > 0, rounding, 0)))
+
+    def _rough(self, differences, kind, step, values, base):
+        """How far the differences are off those of the lowest order."""
+        rough = np.zeros((len(values), differences.result.shape[1]))
+        if self.settings.n > 1:
+            return rough
+        with np.errstate(all="ignore"):
+            for rows, more in ((kind == ROW_CENTRAL, differences.reach > 1),
+                               (kind == ROW_ONE_SIDED, differences.one_sided > 1)):
+                if not (more and rows.any()):
+                    continue
+                other = base if len(base) < len(values) or not differences.own_base else base[rows]
+                central = kind[rows][0] == ROW_CENTRAL
+                change = values[rows, 0] - (values[rows, 1] if central else other)
+                lowest = change / (step[rows] * (2 if central else 1))[:, None]
+                rough[rows] = abs(lowest - differences.result[: len(values)][rows])
+        return np.where(np.isfinite(rough), rough, 0)
 
     def _amplification(self, differences):
         """Sum of the weights by which errors of f are multiplied, for each kind of row and step 1."""
@@ -62,31 +89,35 @@ class Bars:
         return table
 
     def table(self):
-        """``(largest, bend, rounding)``, each (rows, m)."""
+        """``(largest, bend, rough, rounding)``, each (rows, m)."""
         return [np.concatenate(parts) for parts in zip(*self.blocks, strict=True)]
 
 
-def bars_of(value, status, half, rounding, bend, half_bend, order):
+def bars_of(value, status, second, rounding, bend, second_bend, rough, second_rough, order):
     """Return the error bars of some rows, and mark in `status` what they show to be unresolved.
 
     Parameters
     ----------
-    value, half : arrays, (rows, m)
-        The difference, and the same with half the step.
+    value, second : arrays, (rows, m)
+        The difference, and the same with a step that is shorter by the factor SHORTER.
     status : array, (rows, m)
         Changed in place.
     rounding : array, (rows, m)
         What rounding can do to `value`.
-    bend, half_bend : arrays, (rows, m)
+    bend, second_bend : arrays, (rows, m)
         From the tables of the two sweeps; a bend of 0 shows nothing.
+    rough, second_rough : arrays, (rows, m)
+        The same.
     order : array, (rows,)
-        Order of accuracy: truncation shrinks by 2**order.
+        Order of accuracy: truncation shrinks by SHORTER**order.
     """
     with np.errstate(all="ignore"):
-        gain = 2.0 ** order[:, None]
-        truncation = abs(value - half) * gain / (gain - 1)
-        bent = (bend > 8 * rounding) & (half_bend > KINK_RATIO * bend)
+        gain = SHORTER ** order[:, None]
+        truncation = abs(value - second) * gain / (gain - 1)
+        bent = (bend > 8 * rounding) & (second_bend > KINK_RATIO * bend)
         kink = np.where(bent, bend / 2, 0)
+        unsuited = (rough > 8 * rounding) & (rough > ROUGH_SHARE * abs(value)) & (second_rough > ROUGH_RATIO * rough)
+        kink = np.maximum(kink, np.where(unsuited, rough, 0))
         error = np.maximum(truncation, kink) + rounding
         doubtful = (truncation > 10 * rounding) | (kink > 0)
         unresolved = doubtful & ~(error <= UNRESOLVED_SHARE * abs(value) + 10 * rounding)

@@ -4,6 +4,7 @@ Here so that all entry points refuse the same things with the same words. Tested
 tests/faults/.
 """
 
+import copy
 import math
 import operator
 
@@ -29,7 +30,6 @@ CHOOSING = {"adaptive": CENTRAL, "switch": FORWARD}
 LATER = {
     "noise": "noise-aware steps",
     "sparsity": "sparse Jacobians",
-    "method='adaptive'": "the adaptive method",
     "method='switch'": "the switch from forward to central differences",
     "x_scale='auto'": "automatic scales",
 }
@@ -50,6 +50,7 @@ class Settings:
         "choosing",
         "crew",
         "kwargs",
+        "memory",
         "method",
         "n",
         "noise",
@@ -64,13 +65,22 @@ class Settings:
     )
 
     def __init__(self, method, order, n, step, rel_step, x_scale, bounds, args, kwargs, vectorized, workers=None,
-                 crew=None, bar=None, choosing=None, rtol=None, noise=None, sparsity=None):
+                 crew=None, bar=None, choosing=None, rtol=None, noise=None, sparsity=None, memory=None):
         self.method, self.order, self.n = method, order, n
         self.step, self.rel_step, self.x_scale, self.bounds = step, rel_step, x_scale, bounds
         self.args, self.kwargs, self.vectorized = args, kwargs, vectorized
         self.workers, self.crew, self.bar = workers, crew, bar
         self.choosing, self.rtol, self.noise, self.sparsity = choosing, rtol, noise, sparsity
+        self.memory = memory
         self.by_default = step is None and rel_step is None and x_scale is None
+
+    def but(self, **changes):
+        """The same options with some of them changed."""
+        other = copy.copy(self)
+        for name, value in changes.items():
+            setattr(other, name, value)
+        other.by_default = other.step is None and other.rel_step is None and other.x_scale is None
+        return other
 
 
 def later(name):
@@ -91,6 +101,8 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
         order = {CENTRAL: 2, FORWARD: 1, BACKWARD: 1, COMPLEX: 1}[code]
     else:
         order = as_integer(order, "order")
+        if choosing == "adaptive" and order != 2:
+            raise ValueError("order cannot be given with method='adaptive', which raises it as far as it helps")
         # central is the default method, and order its parameter: one-sided methods take the default order, 2, too
         if order not in ORDERS[code]:
             raise ValueError(
@@ -99,6 +111,10 @@ def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, k
     n = as_integer(n, "n")
     if not 1 <= n <= 4:
         raise ValueError(f"n must be from 1 to 4, not {n}")
+    if n > 1 and choosing == "switch":
+        raise ValueError(f"n must be 1 for method={method!r}, not {n}")
+    if noise is not None and code == COMPLEX:
+        raise ValueError(f"noise cannot be given with method={method!r}, whose step is too short to rise above any")
     if n > 1 and code == COMPLEX:
         raise ValueError(f"n must be 1 for method={method!r}, not {n}: the complex step gives first derivatives")
     if step is not None and rel_step is not None:
@@ -271,7 +287,8 @@ def as_like(value, shape, dtype, name):
     return np.ascontiguousarray(array, dtype=working_type(dtype)).reshape(-1)
 
 
-def _positive(value, shape, dtype, name):
+def as_positive(value, shape, dtype, name):
+    """The same for numbers that must be positive and finite."""
     array = as_like(value, shape, dtype, name)
     bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
     if bad.size:
@@ -293,12 +310,12 @@ def step_rule(settings, shape, dtype, eps, factor=None):
     real = working_type(dtype)
     zero = np.zeros(1, real)
     if settings.step is not None:
-        step = _positive(settings.step, shape, dtype, "step")
+        step = as_positive(settings.step, shape, dtype, "step")
         return factor, (step, zero, step)
-    scale = np.ones(1, real) if settings.x_scale is None else _positive(settings.x_scale, shape, dtype, "x_scale")
+    scale = np.ones(1, real) if settings.x_scale is None else as_positive(settings.x_scale, shape, dtype, "x_scale")
     default = real.type(factor) * scale
     if settings.rel_step is not None:
-        return factor, (zero, _positive(settings.rel_step, shape, dtype, "rel_step"), default)
+        return factor, (zero, as_positive(settings.rel_step, shape, dtype, "rel_step"), default)
     return factor, (default, np.full(1, factor, real), default)
 
 

@@ -12,7 +12,8 @@ from .compiled_functions import check_f
 from .differencing import in_type_of_x
 from .differentiate import as_vector, careful_gradient, careful_jacobian, careful_value_and_gradient, watched
 from .errors import BusyError
-from .options import as_point, check_options, check_out
+from .memory import EVERY, Memory
+from .options import as_count, as_point, check_options, check_out
 from .reference.difference import DONE, UNSUITED
 from .roads import run_for
 
@@ -28,16 +29,17 @@ class _Prepared:
     _vector = False
     calls_before = 0    # calls of f made before, for the notes on exceptions
 
-    def __init__(self, f, x0, *, sparsity=None, **options):
+    def __init__(self, f, x0, *, sparsity=None, memory=None, **options):
         if hasattr(self, "_idle"):
             raise BusyError(f"this {type(self).__name__} is prepared already: make a new one")
         settings = check_options(**options, sparsity=sparsity)
+        settings.memory = _memory(memory, settings)
         check_f(f)
         x0 = as_point(x0, "x0")
         if self._vector:
             x0 = as_vector(x0)
         snapshots = {name: getattr(settings, name) for name in ("step", "rel_step", "x_scale", "bounds", "kwargs")}
-        self._f, self._settings, self._options, self._x0 = f, settings, {**options, **snapshots}, x0
+        self._f, self._settings, self._options, self._x0 = f, settings, {**options, **snapshots, "memory": memory}, x0
         self._idle = [self._make()]
 
     @property
@@ -101,6 +103,13 @@ class _Prepared:
         return x
 
 
+def _memory(asked, settings):
+    """What the runs of a prepared object remember between calls, or None."""
+    if asked is None or asked is False:     # which differences serve is the one thing that "switch" cannot do without
+        return Memory(EVERY, only="switch") if settings.choosing == "switch" else None
+    return Memory(EVERY if asked is True else as_count(asked, "memory"))
+
+
 class Gradient(_Prepared):
     """A gradient made ready: buffers made once, called as ``g(x)`` or ``g(x, out=...)``.
 
@@ -114,8 +123,14 @@ class Gradient(_Prepared):
         As for `gradient`.
     x0 : array_like
         A point of the shape and type of those to come; f is not called.
-    method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers, progress
+    method, order, step, rel_step, x_scale, bounds, noise, rtol, args, kwargs, vectorized, workers, progress
         As for `gradient`.
+    memory : bool or int, optional
+        Remember what a call had to find out (the noise level and the steps of ``noise=``, the sizes of
+        ``x_scale="auto"``, which differences ``method="switch"`` takes) and use it in the calls after it; it is found
+        out anew in every 10th call, or every `memory`-th when a number is given, and when it does not serve any more.
+        A result then depends on the calls before it, those from other threads included. By default every call starts
+        afresh, but for ``method="switch"``, whose choice holds for 10 calls. A copy starts without memories.
 
     Raises
     ------
@@ -137,10 +152,11 @@ class Gradient(_Prepared):
     """
 
     def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                 noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False):
+                 noise=None, rtol=None, memory=None, args=(), kwargs=None, vectorized=False, workers=None,
+                 progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
-                         bounds=bounds, noise=noise, args=args, kwargs=kwargs, vectorized=vectorized, workers=workers,
-                         progress=progress)
+                         bounds=bounds, noise=noise, rtol=rtol, memory=memory, args=args, kwargs=kwargs,
+                         vectorized=vectorized, workers=workers, progress=progress)
 
     def __call__(self, x, out=None):
         """Gradient at x.
@@ -210,8 +226,10 @@ class Jacobian(_Prepared):
         As for `jacobian`.
     x0 : array_like, (n,)
         A point of the shape and type of those to come; f is not called.
-    method, order, step, rel_step, x_scale, bounds, sparsity, noise, args, kwargs, vectorized, workers, progress
+    method, order, step, rel_step, x_scale, bounds, sparsity, noise, rtol, args, kwargs, vectorized, workers, progress
         As for `jacobian`.
+    memory : bool or int, optional
+        As for `Gradient`.
 
     Raises
     ------
@@ -232,10 +250,11 @@ class Jacobian(_Prepared):
     _vector = True
 
     def __init__(self, f, x0, *, method="central", order=None, step=None, rel_step=None, x_scale=None, bounds=None,
-                 sparsity=None, noise=None, args=(), kwargs=None, vectorized=False, workers=None, progress=False):
+                 sparsity=None, noise=None, rtol=None, memory=None, args=(), kwargs=None, vectorized=False,
+                 workers=None, progress=False):
         super().__init__(f, x0, method=method, order=order, step=step, rel_step=rel_step, x_scale=x_scale,
-                         bounds=bounds, sparsity=sparsity, noise=noise, args=args, kwargs=kwargs,
-                         vectorized=vectorized, workers=workers, progress=progress)
+                         bounds=bounds, sparsity=sparsity, noise=noise, rtol=rtol, memory=memory, args=args,
+                         kwargs=kwargs, vectorized=vectorized, workers=workers, progress=progress)
 
     def __call__(self, x, out=None):
         """Jacobian at x, shape (m, n); `out` takes it when given."""

@@ -25,7 +25,7 @@ class Derivative:
     value : array or scalar
         The derivative.
     error : array or scalar
-        Estimate of the absolute error of each component: truncation and rounding; inf where nothing is known.
+        Estimate of the absolute error of each component: truncation, rounding and noise; inf where nothing is known.
     step : array or scalar
         The step of each component, negative where it points down, 0 where it is fixed.
     nfev : int

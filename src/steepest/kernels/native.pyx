@@ -38,26 +38,11 @@ from steepest.reference.callback import scalar_result, vector_result
 
 cnp.import_array()
 
+include "_clock.pxi"
+
 cdef extern from *:
     """
     #include <Python.h>
-    #if defined(_WIN32)
-    #include <windows.h>
-    static inline long long steepest_milliseconds(void) { return (long long)GetTickCount64(); }
-    #else
-    #include <time.h>
-    /* A clock that is read in a few nanoseconds and moves every few milliseconds. */
-    #if !defined(CLOCK_MONOTONIC_COARSE)
-    #define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
-    #endif
-    static inline long long steepest_milliseconds(void)
-    {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-        return 1000LL * now.tv_sec + now.tv_nsec / 1000000;
-    }
-    #endif
-
     /* Leave the rest of the core to whoever shares it, for some nanoseconds. */
     static inline void steepest_pause(void)
     {
@@ -87,7 +72,6 @@ cdef extern from *:
     #endif
     }
     """
-    long long steepest_milliseconds() noexcept nogil
     void steepest_pause() noexcept nogil
     PyObject **steepest_raised() noexcept
     int steepest_ending
@@ -108,7 +92,6 @@ def _end():
 
 cdef enum:
     PATIENCE = 8        # calls from one look at the clock to the next
-    BETWEEN_CHECKS = 10  # milliseconds from one look for signals to the next
 
 cdef class NativeFunction(Function):
     """A compiled function of an array, evaluated in place; see `steepest.reference.native.NativeFunction`."""
