@@ -65,12 +65,12 @@ class Curvature:
         self.value[bad] = np.nan
         self.status[bad] = Status.NONFINITE
 
-    def estimate(self, closer, order):
+    def estimate(self, half, order):
         """Fill in the error bars, by the same with steps that are shorter by the factor SHORTER."""
-        value, status, rounding, second = (
-            part.reshape(-1, 1) for part in (self.value, self.status, self.rounding, closer.value))
+        value, status, rounding, closer = (
+            part.reshape(-1, 1) for part in (self.value, self.status, self.rounding, half.value))
         nothing = np.zeros(value.shape)
-        error = bars_of(value, status, second, rounding, nothing, nothing, nothing, nothing, np.full(len(value), order))
+        error = bars_of(value, status, closer, rounding, nothing, nothing, nothing, nothing, np.full(len(value), order))
         self.error = error.reshape(self.value.shape)
         self.error[self.status == Status.FIXED] = 0
 
@@ -171,11 +171,20 @@ class ValueRun(Run):
 
     sweeps = False
     ways: tuple | None = None
+    level = 0.0             # of the noise in f, where that is known
+    known: np.ndarray | None = None     # steps that suit it
 
     def __init__(self, f, settings, shape, dtype):
-        settings = copy.copy(settings)
-        settings.n = 1 if settings.method == COMPLEX else 2
-        super().__init__(f, settings, shape, dtype)
+        self.asked_for = settings.but(n=1 if settings.method == COMPLEX else 2)
+        plain = None if isinstance(settings.x_scale, str) else settings.x_scale
+        super().__init__(f, self.asked_for.but(x_scale=plain), shape, dtype)
+
+    def learn(self, x):
+        """Ask f for its scales and its noise, and for steps that suit them, where that is wanted."""
+        if self.asked_for.noise is not None or isinstance(self.asked_for.x_scale, str):
+            from .probed_curvature import learn
+
+            learn(self, x)
 
     def choose_steps(self):
         """Derive the rule for the steps from the precision of f; a complex step moves real parts, too."""
@@ -207,6 +216,8 @@ class ValueRun(Run):
         """The length of each step, as it is really taken: the next number to x + h is that far from x."""
         real, part = working_type(self.dtype), np.dtype(self.dtype.char.lower())
         x = x.reshape(-1)
+        if self.known is not None:
+            return self.known * share
         size = np.maximum(abs(x.real), abs(x.imag)).astype(real)
         floor, relative, fallback = (self.own,) * 3 if self.moves is None else self.moves
         h = np.maximum(floor, relative * size).astype(real)
@@ -275,6 +286,10 @@ class ValueRun(Run):
     def least(self):
         """The shortest step, as a share of x, that leaves more than rounding of a second difference."""
         return np.sqrt(RESOLUTION * max(np.finfo(self.dtype).eps, self.function.coarsest))
+
+    def noise_of(self, largest):
+        """By how much values of f of this size may be off."""
+        return np.maximum(max(np.finfo(self.dtype).eps, self.function.coarsest) * largest, self.level)
 
     def notice_lost_steps(self, probes, x):
         """Mark steps that are too short."""
@@ -394,6 +409,7 @@ class HessianRun(ValueRun):
 
     def solve(self, x, f0=None, full=False, swept=None):
         """The Hessian at x, with every fallback; `full` fills in the error bars."""
+        self.learn(x)
         while True:
             try:
                 return self._solve_complex(x, full) if self.settings.method == COMPLEX else self._solve(x, full)
@@ -416,7 +432,7 @@ class HessianRun(ValueRun):
         found.status = np.maximum(probes.status[i], probes.status[j])
         if f0 is not None:
             largest = np.maximum(abs(probes.values).max(axis=1, initial=0), abs(f0))
-            noise = max(np.finfo(self.dtype).eps, self.function.coarsest) * largest
+            noise = self.noise_of(largest)
             diagonal = np.flatnonzero(i == j)
             with np.errstate(all="ignore"):
                 found.value[diagonal] = probes.second[i[diagonal]]

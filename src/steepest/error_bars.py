@@ -89,7 +89,7 @@ class Bars:
 
     def table(self):
         """``(largest, bend, rough, rounding)``, each (rows, m)."""
-        return tuple(np.concatenate(parts) for parts in zip(*self.blocks, strict=True))
+        return [np.concatenate(parts) for parts in zip(*self.blocks, strict=True)]
 
 
 def bars_of(value, status, second, rounding, bend, second_bend, rough, second_rough, order):

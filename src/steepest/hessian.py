@@ -10,9 +10,10 @@ from .compiled_functions import check_f
 from .curvature import HessianRun
 from .differencing import deliver, in_type_of_x
 from .differentiate import as_vector, once
-from .options import METHODS, as_point, check_options, check_out, check_sparsity, later
+from .options import METHODS, as_point, check_options, check_out, check_sparsity
 from .products import ProductRun
 from .reference.difference import refuse_outside
+from .roads import refuse_with_sparsity
 from .slopes import GradientLineRun, GradientRun, naming_grad
 
 __all__ = ["hessian", "hvp"]
@@ -28,15 +29,23 @@ def _checked(f, grad, x, method, step, rel_step, x_scale, bounds, noise, args, k
     if settings.choosing is not None:
         names = ", ".join(map(repr, METHODS))
         raise ValueError(f"method must be one of {names} for second derivatives, not {method!r}")
-    for name, asked in (("noise", noise is not None), ("x_scale='auto'", isinstance(x_scale, str))):
-        if asked:
-            raise later(name)
+    if sparsity is not None:
+        refuse_with_sparsity(settings)
     if f is not None or grad is None:
         check_f(f)
     if grad is not None:
         with naming_grad():
             check_f(grad)
     return settings, as_point(x)
+
+
+def _over(grad, settings, *form):
+    """The run for a gradient."""
+    if settings.noise is None and not isinstance(settings.x_scale, str):
+        return (GradientRun if len(form) == 2 else GradientLineRun)(grad, settings, *form)
+    from .probed_curvature import of_gradient
+
+    return of_gradient(grad, settings, *form)
 
 
 def _careful(run, x, out, shape, full_output):
@@ -78,7 +87,7 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
         Absolute step (of ``"complex"`` without `grad`: the real one).
     rel_step : float or array_like, optional
         Step relative to ``|x|``; the default step where x is 0.
-    x_scale : float or array_like, optional
+    x_scale : float, array_like or "auto", optional
         Typical size of the entries of x, 1 by default: the step is ``c * eps**(1/(2 + order)) * max(|x|, x_scale)``
         from f [2]_, and that of `jacobian` from `grad`.
     bounds : (lb, ub) or scipy.optimize.Bounds, optional
@@ -94,8 +103,8 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
     verify : bool, optional
         Look whether the pattern lacks an entry, by one difference in which all variables are moved (5 calls of f, or 2
         of `grad`); when it does, a few more tell which one.
-    noise : None
-        Not available in this version.
+    noise : float or "auto", optional
+        The noise of f, or of `grad`, or that it is to be estimated: steps then balance it. As for `gradient`.
     args, kwargs : tuple, dict, optional
         What f, or `grad`, takes after x.
     vectorized : bool, optional
@@ -161,7 +170,7 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
         return once(sparse_hessian, kind(f if grad is None else grad, settings, x.shape, x.dtype), x, out, full_output)
     shape = (x.size, x.size)
     check_out(out, shape, x.dtype)
-    run = HessianRun(f, settings, x.shape, x.dtype) if grad is None else GradientRun(grad, settings, x.shape, x.dtype)
+    run = _over(grad, settings, x.shape, x.dtype) if grad is not None else HessianRun(f, settings, x.shape, x.dtype)
     return once(_careful, run, x, out, shape, full_output)
 
 
@@ -219,5 +228,5 @@ def hvp(f, x, v, *, grad=None, method="central", step=None, rel_step=None, x_sca
     x = as_vector(x, "Hessian")
     check_out(out, shape, x.dtype)
     v = np.ascontiguousarray(v, x.dtype).reshape(x.shape)
-    run = ProductRun(f, settings, v) if grad is None else GradientLineRun(grad, settings, v)
+    run = _over(grad, settings, v) if grad is not None else ProductRun(f, settings, v)
     return once(_careful, run, x, out, shape, full_output)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .curvature import Coarser, Curvature, ValueRun
 from .differencing import limits_along, step_along
+from .error_bars import SHORTER
 from .errors import Status
 from .reference.difference import BACKWARD, COMPLEX, FORWARD
 
@@ -26,17 +27,21 @@ class ProductRun(ValueRun):
         Of the type of x.
     """
 
+    known_along: np.ndarray | None = None   # the step along v that suits the noise
+
     def __init__(self, f, settings, v):
         super().__init__(f, settings, v.shape, v.dtype)
         self.v = self.seen(v)
 
     def solve(self, x, f0=None, full=False, swept=None):
         """H @ v at x; `full` fills in the error bars."""
+        self.learn(x)
         while True:
             try:
                 found = self._product(x, 1)
                 if full:
-                    found.estimate(self._product(x, 0.5), 2 if self.settings.method == COMPLEX else self.settings.order)
+                    order = 2 if self.settings.method == COMPLEX else self.settings.order
+                    found.estimate(self._product(x, 1 / SHORTER), order)
                 break
             except Coarser:
                 self._refine()
@@ -79,7 +84,7 @@ class ProductRun(ValueRun):
         if not v.any():
             return None, False
         step, lost = step_along(self.settings, self.own, x, v)
-        step = step * share
+        step = (step if self.known_along is None else self.known_along) * share
         limits = (None, None) if self.bounds[0] is None else limits_along(x, v, *self.bounds)
         if limits[0] is not None and limits[0] != limits[1]:
             limits = tuple(limit / 2 for limit in limits)
@@ -121,7 +126,7 @@ class ProductRun(ValueRun):
                 parts, shifted, np.concatenate([shifts, np.zeros(alone, shifts.dtype)]))
         limits = np.repeat([[-1], [1]] if line.central[0] else [[0], [2]], count, axis=1).astype(line.step.dtype)
         slope, look = self.along(ways, limits, x)
-        noise = max(np.finfo(self.dtype).eps, self.function.coarsest) * look.largest(imaginary)
+        noise = np.finfo(self.dtype).eps * look.largest(True) if imaginary else self.noise_of(look.largest())
         noise = noise * (1 if line.central[0] else 2 * line.count) / abs(line.step[0])
         with np.errstate(all="ignore"):
             slope = (slope[:, 1] if imaginary else slope[:, 0]) / line.step[0]

@@ -7,13 +7,13 @@ before it is asked for. Tested in tests/test_differentiate.py.
 from .differencing import LineRun, Run
 from .reference.difference import COMPLEX
 
-__all__ = ["line_run_for", "run_for"]
+__all__ = ["line_run_for", "refuse_with_sparsity", "run_for"]
 
 
 def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
     """The run for these options: as `Run`."""
     if settings.sparsity is not None:
-        _refuse_with_sparsity(settings)
+        refuse_with_sparsity(settings)
         from .compressed import CompressedRun
 
         return CompressedRun(f, settings, shape, dtype)
@@ -68,7 +68,7 @@ def line_run_for(f, settings, v):
     return LineRun(f, settings, v)
 
 
-def _refuse_with_sparsity(settings):
+def refuse_with_sparsity(settings):
     """What finds steps for dense derivatives only."""
     for name, asked in ((f"method={settings.choosing!r}", settings.choosing is not None),
                         ("noise", settings.noise is not None), ("memory", settings.memory is not None),
