@@ -30,7 +30,8 @@ MSVC_FLAGS = ["/O2", "/fp:precise"]
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow"]
 SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
-KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "update", "update_baseline"))
+KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "update", "update_baseline",
+                              "descent"))
 # The hot arithmetic once more for each wider instruction set, chosen at import: the same bits, sooner.
 WIDER = {
     "avx2": ["-mavx2"],
