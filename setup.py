@@ -30,8 +30,7 @@ MSVC_FLAGS = ["/O2", "/fp:precise"]
 SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow"]
 SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
-KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "update", "update_baseline",
-                              "descent"))
+KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "update", "descent"))
 # The hot arithmetic once more for each wider instruction set, chosen at import: the same bits, sooner.
 WIDER = {
     "avx2": ["-mavx2"],
@@ -39,9 +38,11 @@ WIDER = {
     "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512",
                "-mtune=skylake-avx512"],
 }
+HOT = ("update", "vectors")
+KERNELS.update(dict.fromkeys(f"{family}_baseline" for family in HOT))
 MSVC_WIDER = {"avx2": ["/arch:AVX2"], "avx512": ["/arch:AVX512"]}
 if platform.machine().lower() in ("x86_64", "amd64"):
-    KERNELS.update({f"update_{name}": name for name in WIDER})
+    KERNELS.update({f"{family}_{name}": name for family in HOT for name in WIDER})
 
 DIRECTIVES = {
     "language_level": 3,

@@ -179,16 +179,16 @@ cdef void change_inverse(Descent self) noexcept nogil:
     if self.pairs == 0:
         if not good:
             return
-        memset(self.H_, 0, n * n * sizeof(double))
+        memset(self.H_, 0, n * self.wide * sizeof(double))
         for i in range(n):
-            self.H_[i * n + i] = sy / yy
+            self.H_[i * self.wide + i] = sy / yy
             self.u_[i] *= sy / yy
         self.waiting = False
     for i in range(n):
         if self.waiting:
-            v[i] = change_row(self.H_ + i * n, self.S_[i], self.Y_, self.Y_[i], self.S_, self.g_, n)
+            v[i] = vectors.change_row(self.H_ + i * self.wide, self.S_[i], self.Y_, self.Y_[i], self.S_, self.g_, n)
         else:
-            v[i] = dot(self.H_ + i * n, self.g_, n)
+            v[i] = dot(self.H_ + i * self.wide, self.g_, n)
     self.waiting, self.pairs = good, 1
     if not good:
         memcpy(self.u_, v, n * sizeof(double))
@@ -214,30 +214,30 @@ cdef int set_out_lbfgs(Descent self) noexcept nogil:
 
 cdef void two_loops(Descent self) noexcept nogil:
     """Put ``-H g`` into d: Liu and Nocedal's two loops, each update fused with the product that comes next."""
-    cdef Py_ssize_t n = self.n, m = self.m, k, i, after
+    cdef Py_ssize_t n = self.n, wide = self.wide, m = self.m, k, i, after
     cdef double *q = self.d_
     cdef double product
     memcpy(q, self.g_, n * sizeof(double))
     if self.pairs:
         i = self.newest
-        product = dot(self.S_ + i * n, q, n)
+        product = dot(self.S_ + i * wide, q, n)
         for k in range(self.pairs):
             self.alpha_[i] = self.rho_[i] * product
             after = (i - 1 if i else m - 1)
             if k + 1 < self.pairs:
-                product = add_and_dot(q, -self.alpha_[i], self.Y_ + i * n, self.S_ + after * n, n)
+                product = vectors.add_and_dot(q, -self.alpha_[i], self.Y_ + i * wide, self.S_ + after * wide, n)
                 i = after
             else:
-                add(q, -self.alpha_[i], self.Y_ + i * n, n)
-        product = scale_and_dot(q, self.curvature, self.Y_ + i * n, n)
+                vectors.add(q, -self.alpha_[i], self.Y_ + i * wide, n)
+        product = vectors.scale_and_dot(q, self.curvature, self.Y_ + i * wide, n)
         for k in range(self.pairs):
             after = i + 1 if i + 1 < m else 0
             if k + 1 < self.pairs:
-                product = add_and_dot(q, self.alpha_[i] - self.rho_[i] * product, self.S_ + i * n,
-                                      self.Y_ + after * n, n)
+                product = vectors.add_and_dot(q, self.alpha_[i] - self.rho_[i] * product, self.S_ + i * wide,
+                                      self.Y_ + after * wide, n)
                 i = after
             else:
-                add(q, self.alpha_[i] - self.rho_[i] * product, self.S_ + i * n, n)
+                vectors.add(q, self.alpha_[i] - self.rho_[i] * product, self.S_ + i * wide, n)
     for k in range(n):
         q[k] = -q[k]
 
@@ -250,8 +250,8 @@ cdef void keep(Descent self) noexcept nogil:
     self.newest = (self.newest + 1) % self.m if self.pairs else 0
     if self.pairs < self.m:
         self.pairs += 1
-    memcpy(self.S_ + self.newest * self.n, self.s_, self.n * sizeof(double))
-    memcpy(self.Y_ + self.newest * self.n, self.y_, self.n * sizeof(double))
+    memcpy(self.S_ + self.newest * self.wide, self.s_, self.n * sizeof(double))
+    memcpy(self.Y_ + self.newest * self.wide, self.y_, self.n * sizeof(double))
     self.rho_[self.newest] = 1.0 / sy
     self.curvature = sy / yy
 
@@ -281,7 +281,7 @@ cdef void hold(Descent self, double *q) noexcept nogil:
 
 
 cdef void two_loops_of_the_free(Descent self) noexcept nogil:
-    cdef Py_ssize_t n = self.n, m = self.m, k, i = self.newest
+    cdef Py_ssize_t n = self.n, wide = self.wide, m = self.m, k, i = self.newest
     cdef double *q = self.d_
     memcpy(q, self.g_, n * sizeof(double))
     hold(self, q)
@@ -289,14 +289,14 @@ cdef void two_loops_of_the_free(Descent self) noexcept nogil:
         i = (self.newest - k) % m
         if i < 0:
             i += m
-        self.alpha_[i] = self.rho_[i] * dot(self.S_ + i * n, q, n)
-        add(q, -self.alpha_[i], self.Y_ + i * n, n)
+        self.alpha_[i] = self.rho_[i] * dot(self.S_ + i * wide, q, n)
+        vectors.add(q, -self.alpha_[i], self.Y_ + i * wide, n)
         hold(self, q)
     if self.pairs:
         for k in range(n):
             q[k] *= self.curvature
     for k in range(self.pairs):
-        add(q, self.alpha_[i] - self.rho_[i] * dot(self.Y_ + i * n, q, n), self.S_ + i * n, n)
+        vectors.add(q, self.alpha_[i] - self.rho_[i] * dot(self.Y_ + i * wide, q, n), self.S_ + i * wide, n)
         hold(self, q)
         i = i + 1 if i + 1 < m else 0
     for k in range(n):

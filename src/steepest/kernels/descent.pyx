@@ -15,10 +15,14 @@ from libc.math cimport INFINITY, NAN, copysign, fabs, isfinite, sqrt
 from libc.string cimport memcpy, memmove, memset
 
 from steepest.kernels.function cimport BASE, GOOD, Function, gradient_t
+from steepest.kernels.vectors cimport Vectors
+
+import importlib
 
 import numpy as np
 
 from steepest.errors import BusyError
+from steepest.kernels.isa import instruction_set
 from steepest.reference import descent as twin
 from steepest.reference.callback import note_evaluation
 
@@ -28,7 +32,22 @@ cdef extern from "numpy/arrayobject.h":
     void *PyArray_DATA(cnp.ndarray) noexcept
 
 include "_searches.pxi"
-include "_vectors.pxi"
+
+_table = importlib.import_module(f"steepest.kernels.vectors_{instruction_set()}").table
+cdef const Vectors *vectors = <const Vectors *>PyCapsule_GetPointer(_table, "steepest vectors")
+
+
+cdef inline double dot(const double *a, const double *b, Py_ssize_t n) noexcept nogil:
+    return vectors.dot(a, b, n)
+
+
+cdef inline double largest(const double *a, Py_ssize_t n) noexcept nogil:
+    return vectors.largest(a, n)
+
+
+cdef inline bint all_numbers(const double *a, Py_ssize_t n) noexcept nogil:
+    return vectors.nothing(a, n) == 0.0
+
 
 cdef enum:
     VALUE = 1
@@ -80,6 +99,7 @@ cdef class Descent:
 
     cdef readonly object options
     cdef readonly Py_ssize_t n, nit, nfev, njev
+    cdef Py_ssize_t wide            # numbers from one row to the next
     cdef readonly int wants, status
     cdef readonly bint single, bounded
     cdef readonly double f, best_f, step
@@ -163,31 +183,32 @@ cdef class Descent:
         return 0
 
     cdef int allocate(self) except -1:
-        """One block for everything; sizes are Python integers, which cannot overflow."""
-        rows = self.n if self.method == BFGS else 0
-        total = 13 * self.n + 2 * self.n * self.bounded + 2 * self.m * self.n + 2 * self.m + rows * rows
-        if total > (2**62) // sizeof(double):
+        """One block for everything, vectors on boundaries of 64 bytes; total is a Python integer: it cannot overflow."""
+        wide, rows = (self.n + 7) // 8 * 8, self.n if self.method == BFGS else 0
+        total = wide * (13 + 2 * self.bounded + 2 * self.m + rows) + 2 * self.m + 8
+        if self.n > 2**60 or total > 2**60:
             raise MemoryError(f"no memory for a walk of {self.n} variables")
-        self.memory = <double *>PyMem_Calloc(total if total > 0 else 1, sizeof(double))
+        self.memory = <double *>PyMem_Calloc(total, sizeof(double))
         if self.memory == NULL:
             raise MemoryError(f"no memory for a walk of {self.n} variables")
+        self.wide = wide
         cdef double **vectors[13]
         vectors[0], vectors[1], vectors[2], vectors[3] = &self.x_, &self.g_, &self.d_, &self.trial_
         vectors[4], vectors[5], vectors[6], vectors[7] = &self.trial_g_, &self.best_x_, &self.best_g_, &self.u_
         vectors[8], vectors[9], vectors[10], vectors[11] = &self.previous_, &self.s_, &self.y_, &self.base_x
         vectors[12] = &self.base_g
-        cdef double *at = self.memory
+        cdef double *at = self.memory + (64 - <size_t>self.memory % 64) % 64 // sizeof(double)
         cdef int i
         for i in range(13):
             vectors[i][0] = at
-            at += self.n
+            at += self.wide
         if self.bounded:
-            self.lower_, self.upper_ = at, at + self.n
-            at += 2 * self.n
-        self.S_, self.Y_ = at, at + self.m * self.n
-        self.rho_ = self.Y_ + self.m * self.n
+            self.lower_, self.upper_ = at, at + self.wide
+            at += 2 * self.wide
+        self.S_, self.Y_ = at, at + self.m * self.wide
+        self.H_ = self.Y_ + self.m * self.wide
+        self.rho_ = self.H_ + <Py_ssize_t>rows * self.wide
         self.alpha_ = self.rho_ + self.m
-        self.H_ = self.alpha_ + self.m
         return 0
 
     # what others see
@@ -197,6 +218,19 @@ cdef class Descent:
         if array.size:
             memcpy(PyArray_DATA(array), numbers, array.nbytes)
         return array
+
+    cdef object copy_rows(self, const double *numbers, Py_ssize_t rows):
+        cdef cnp.ndarray array = np.empty((rows, self.n))
+        cdef Py_ssize_t i
+        for i in range(rows):
+            memcpy(<double *>PyArray_DATA(array) + i * self.n, numbers + i * self.wide, self.n * sizeof(double))
+        return array
+
+    cdef int take_rows(self, double *to, cnp.ndarray array) except -1:
+        cdef Py_ssize_t i
+        for i in range(array.shape[0]):
+            memcpy(to + i * self.wide, <double *>PyArray_DATA(array) + i * self.n, self.n * sizeof(double))
+        return 0
 
     @property
     def point(self):
@@ -228,8 +262,8 @@ cdef class Descent:
         vector, rows = (self.n,), self.n if self.method == BFGS else 0
         state = {"x": self.x, "g": self.g, "d": self.d, "best_x": self.best_x, "best_g": self.best_g,
                  "u": self.copy_of(self.u_, vector), "previous": self.copy_of(self.previous_, vector),
-                 "S": self.copy_of(self.S_, (self.m, self.n)), "Y": self.copy_of(self.Y_, (self.m, self.n)),
-                 "rho": self.copy_of(self.rho_, (self.m,)), "H": self.copy_of(self.H_, (rows, rows))}
+                 "S": self.copy_rows(self.S_, self.m), "Y": self.copy_rows(self.Y_, self.m),
+                 "rho": self.copy_of(self.rho_, (self.m,)), "H": self.copy_rows(self.H_, rows)}
         state["numbers"] = np.array([
             self.f, self.best_f, self.step, self.rate, self.curvature, self.weight, self.mean, self.scale,
             self.scale_weight, self.theta, self.length, self.share, self.slope, self.momentum])
@@ -263,10 +297,10 @@ cdef class Descent:
         self.take(self.best_g_, arrays["best_g"])
         self.take(self.u_, arrays["u"])
         self.take(self.previous_, arrays["previous"])
-        self.take(self.S_, arrays["S"])
-        self.take(self.Y_, arrays["Y"])
+        self.take_rows(self.S_, arrays["S"])
+        self.take_rows(self.Y_, arrays["Y"])
         self.take(self.rho_, arrays["rho"])
-        self.take(self.H_, arrays["H"])
+        self.take_rows(self.H_, arrays["H"])
         self.take(self.values, arrays["values"])
         self.take(self.recent_, arrays["recent"])
         self.count_values, self.count_recent = arrays["values"].size, arrays["recent"].size
@@ -688,7 +722,7 @@ cdef class Descent:
         """How far to go along the gradient when nothing is known."""
         if self.rate > 0:
             return self.rate
-        return lesser(1.0, 1.0 / sum_of_sizes(self.g_, self.n))
+        return lesser(1.0, 1.0 / vectors.sum_of_sizes(self.g_, self.n))
 
     cdef void downhill(self, double length) noexcept nogil:
         cdef Py_ssize_t i

@@ -1,7 +1,7 @@
 """Walks down a function as one machine that asks for values and is told them: directions, searches, stopping.
 
 Here to be read beside the papers, and to be compared with: the twin of kernels/descent.pyx, equal bit for bit. Sums are
-made in eight parts, in a fixed order. Tested in tests/test_descent.py.
+made in sixteen parts, in a fixed order. Tested in tests/test_descent.py.
 
 A `Descent` says what it wants (`wants`) and where (`point`); `tell` gives it that, and it goes on to the next question.
 It never calls anything itself, so that whoever asks and answers may be a loop, a user, or a kernel without the GIL.
@@ -27,6 +27,7 @@ FIXED = -1          # no search: the rate is the step
 
 SHORTEST, LONGEST = 1e-30, 1e30     # of a Barzilai-Borwein step
 RECENT = 8          # BB2 steps that ABBmin chooses from
+PARTS = 16          # of a sum
 WINDOW = 10         # values that a nonmonotone search remembers
 
 
@@ -34,11 +35,13 @@ WINDOW = 10         # values that a nonmonotone search remembers
 
 
 def dot(a, b):
-    """Sum of products, in eight parts that are added up in a fixed order."""
-    products = np.zeros((a.size + 7) // 8 * 8 + 8)
-    products[8 : 8 + a.size] = a * b
-    s = np.add.accumulate(products.reshape(-1, 8))[-1]
-    return float(((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7])))
+    """Sum of products, in sixteen parts that are added up in a fixed order."""
+    products = np.zeros((a.size + PARTS - 1) // PARTS * PARTS + PARTS)
+    products[PARTS : PARTS + a.size] = a * b
+    sums = np.add.accumulate(products.reshape(-1, PARTS))[-1]
+    while sums.size > 1:
+        sums = sums[: sums.size // 2] + sums[sums.size // 2 :]
+    return float(sums[0])
 
 
 def largest(a):
@@ -213,7 +216,10 @@ class Descent:
         """The largest entry of the gradient, or of the step to its projection."""
         if not self.bounded:
             return largest(g)
-        return largest(np.minimum(np.maximum(x - g, self.lower), self.upper) - x)
+        return largest(self._inside(x - g) - x)
+
+    def _inside(self, x):
+        return np.where(x < self.lower, self.lower, np.where(x > self.upper, self.upper, x))
 
     # the walk
 
@@ -255,8 +261,10 @@ class Descent:
             self.trial[:] = self.best_x
             self.trial_f = self.best_f
             yield GRADIENT
-        if self.status != CONVERGED and self._criticality(self.best_x, self.best_g) <= self.options.tol:
+        if self._criticality(self.best_x, self.best_g) <= self.options.tol:
             self.status = CONVERGED
+        elif self.status == CONVERGED:      # where it stands, and not at a lower point whose gradient is larger
+            self.best_x[:], self.best_g[:], self.best_f = self.x, self.g, self.f
 
     def _ask(self, wants):
         """Want something, unless that would be too many evaluations."""
@@ -273,7 +281,7 @@ class Descent:
         if self.status != RUNNING:
             return True
         if self._criticality(self.x, self.g) <= options.tol:
-            if self.f - self.best_f <= self._rounding(self.best_f):
+            if not self.best_has_g or self.f - self.best_f <= self._rounding(self.best_f):
                 self.status = CONVERGED
             else:       # a nonmonotone walk ends above its lowest point: go on from there, downwards
                 self.x[:], self.g[:], self.f = self.best_x, self.best_g, self.best_f
@@ -302,7 +310,7 @@ class Descent:
         if self.single:
             self.trial[:] = self.trial.astype(np.float32)
         if self.bounded:
-            np.minimum(np.maximum(self.trial, self.lower, out=self.trial), self.upper, out=self.trial)
+            self.trial[:] = self._inside(self.trial)
 
     def _search(self, slope, step, ceiling=math.inf):
         """Look along d: whether `trial` is where to go."""
