@@ -9,10 +9,12 @@ from contextvars import ContextVar
 from types import SimpleNamespace
 
 from .kernels import callback as _kernel_callback
+from .kernels import descent as _kernel_descent
 from .kernels import difference as _kernel_difference
 from .kernels import native as _kernel_native
 from .kernels import update as _kernel_update
 from .reference import callback as _reference_callback
+from .reference import descent as _reference_descent
 from .reference import difference as _reference_difference
 from .reference import native as _reference_native
 from .reference import update as _reference_update
@@ -20,7 +22,7 @@ from .reference import update as _reference_update
 __all__ = ["backend"]
 
 
-def _gather(name, callback, native, difference, update):
+def _gather(name, callback, native, difference, update, descent):
     return SimpleNamespace(
         name=name,
         PythonFunction=callback.PythonFunction,
@@ -31,12 +33,14 @@ def _gather(name, callback, native, difference, update):
         central_gradient=difference.central_gradient,
         step=update.step,
         Optimizer=update.Optimizer,
+        Descent=descent.Descent,
     )
 
 
 _BACKENDS = {
-    "kernels": _gather("kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update),
-    "reference": _gather("reference", _reference_callback, _reference_native, _reference_difference, _reference_update),
+    "kernels": _gather("kernels", _kernel_callback, _kernel_native, _kernel_difference, _kernel_update, _kernel_descent),
+    "reference": _gather("reference", _reference_callback, _reference_native, _reference_difference, _reference_update,
+                         _reference_descent),
 }
 
 

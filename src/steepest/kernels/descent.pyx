@@ -107,7 +107,7 @@ cdef class Descent:
     cdef int method, variant, beta, kind, stage, tries, asking
     cdef bint projects, best_has_g, waiting, plain, running
     cdef Py_ssize_t maxiter, maxfev, calls_value, calls_gradient, m, pairs, newest, count_values, count_recent
-    cdef double tol, ftol, xtol, target, noise, average
+    cdef double tol, ftol, xtol, target, noise, average, sign
     cdef double trial_f, curvature, weight, mean, scale, scale_weight, theta, length, share, slope, momentum
     cdef double path_step, grown, base_f, base_gg, search_slope
     cdef double values[WINDOW]
@@ -177,6 +177,7 @@ cdef class Descent:
         self.tol, self.ftol, self.xtol = options.tol, options.ftol, options.xtol
         self.maxiter, self.maxfev, self.target = options.maxiter, options.maxfev, options.target
         self.noise, self.average, self.projects = options.noise, options.average, options.projects
+        self.sign = options.sign
         self.calls_value, self.calls_gradient = options.calls_value, options.calls_gradient
         if self.m < 1 or not -1 <= self.kind <= GLL:
             raise ValueError("there is no walk with these options")
@@ -447,11 +448,16 @@ cdef class Descent:
     cdef void answered(self) noexcept nogil:
         """Count, remember, go on."""
         cdef int wants = self.wants
+        cdef Py_ssize_t i
         if wants & VALUE:
             self.nfev += self.calls_value
+            self.trial_f = self.sign * self.trial_f
         if wants & GRADIENT:
             self.njev += 1
             self.nfev += self.calls_gradient
+            if self.sign != 1.0:
+                for i in range(self.n):
+                    self.trial_g_[i] = self.sign * self.trial_g_[i]
         if wants & (VALUE | GRADIENT) and isfinite(self.trial_f):
             self.remember(wants)
         self.wants = 0

@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from . import searches
+from .difference import DONE
 from .searches import AT_LIMIT, FOUND, HOPELESS, quotient
 
 # What is wanted at `point`.
@@ -19,6 +20,9 @@ VALUE, GRADIENT, PROJECTION = 1, 2, 4
 
 # Why a walk has ended; RUNNING while it has not.
 (RUNNING, CONVERGED, ITERATIONS, EVALUATIONS, STALLED, DECREASE, STEP, TARGET, NONFINITE, NOISE) = range(-1, 9)
+
+# What `run` comes back with.
+PAUSED, CAREFULLY = 0, 1
 
 METHODS = ("gd", "bb", "adgd", "cg", "bfgs", "lbfgs", "spg", "nesterov")
 VARIANTS = ("abbmin", "bb1", "bb2", "alternate")
@@ -76,13 +80,15 @@ class Options:
         this share kept.
     calls_value, calls_gradient : int
         What f and its gradient cost, for `maxfev`.
+    sign : float
+        -1.0: climb; what is told is taken with this sign, and everything here is what is walked down.
     projects : bool
         The set to stay in is known to the caller, who projects.
     """
 
     def __init__(self, method="lbfgs", tol=1e-5, ftol=-1.0, xtol=-1.0, maxiter=2**62, maxfev=2**62, target=-math.inf,
                  noise=0.0, search=None, rate=0.0, memory=10, variant="abbmin", beta="hager-zhang", average=0.0,
-                 calls_value=1, calls_gradient=0, projects=False):
+                 calls_value=1, calls_gradient=0, sign=1.0, projects=False):
         if search is None:
             search = {"gd": FIXED if rate > 0 else searches.HAGER_ZHANG, "bb": searches.GLL, "spg": searches.GLL,
                       "adgd": FIXED, "nesterov": FIXED}.get(method, searches.HAGER_ZHANG)
@@ -90,7 +96,8 @@ class Options:
         self.maxiter, self.maxfev, self.target, self.noise = maxiter, maxfev, target, noise
         self.search, self.rate, self.memory = search, rate, memory
         self.variant, self.beta, self.average = variant, beta, average
-        self.calls_value, self.calls_gradient, self.projects = calls_value, calls_gradient, projects
+        self.calls_value, self.calls_gradient = calls_value, calls_gradient
+        self.sign, self.projects = sign, projects
 
 
 class Descent:
@@ -139,6 +146,7 @@ class Descent:
         self.momentum = 1.0
         self.previous = x0.copy()
         self.scale = self.scale_weight = 0.0
+        self.finishing = False
         self._go(self._main(False))
 
     ARRAYS = ("x", "g", "d", "best_x", "best_g", "u", "previous", "S", "Y", "rho", "H")
@@ -179,10 +187,10 @@ class Descent:
     def tell(self, f=None, g=None):
         """Give what was wanted at `point`, and have the next question asked."""
         if self.wants & VALUE:
-            self.trial_f = float(f)
+            self.trial_f = self.options.sign * float(f)
             self.nfev += self.options.calls_value
         if self.wants & GRADIENT:
-            self.trial_g[:] = g
+            self.trial_g[:] = self.options.sign * np.asarray(g)
             self.njev += 1
             self.nfev += self.options.calls_gradient
         if self.wants & PROJECTION:
@@ -190,6 +198,28 @@ class Descent:
         with np.errstate(all="ignore"):
             self._remember()
         self._go(self._walk)
+
+    def run(self, value, gradient, differences, count):
+        """Ask and answer, until `count` iterations are made or the walk is over: PAUSED; or CAREFULLY.
+
+        `value` is f; the gradient is what the function `gradient` gives, or the `differences` of `value`. CAREFULLY says
+        that this question needs more care than this loop takes: answer it, and run again.
+        """
+        until = min(self.nit + count, self.options.maxiter)
+        g = np.empty(self.n)
+        while self.wants and (self.nit < until or self.finishing):
+            if self.wants & PROJECTION:
+                return CAREFULLY
+            point = self.trial.astype(value.dtype).reshape(value.shape)
+            f = value.value_at(point).item() if self.wants & VALUE else None
+            if self.wants & GRADIENT and gradient is not None:
+                g[:] = gradient.value_at(point)
+            elif self.wants & GRADIENT and differences.gradient(value, point, out := np.empty_like(point)) == DONE:
+                g[:] = out.reshape(-1)
+            elif self.wants & GRADIENT:
+                return CAREFULLY
+            self.tell(f, g)
+        return PAUSED
 
     # the best point
 
@@ -260,6 +290,7 @@ class Descent:
                 return
             self.trial[:] = self.best_x
             self.trial_f = self.best_f
+            self.finishing = True
             yield GRADIENT
         if self._criticality(self.best_x, self.best_g) <= self.options.tol:
             self.status = CONVERGED
