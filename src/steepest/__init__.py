@@ -16,10 +16,12 @@ from .errors import (
     BusyError,
     CheckpointError,
     CompilationWarning,
+    DescentStatus,
     DifferenceWarning,
     FunctionError,
     Status,
 )
+from .minimize import maximize, minimize
 from .prepared import Gradient, Jacobian
 from .results import Derivative
 from .threads import set_num_threads
@@ -29,6 +31,7 @@ __all__ = [
     "CheckpointError",
     "CompilationWarning",
     "Derivative",
+    "DescentStatus",
     "DifferenceWarning",
     "FunctionError",
     "Gradient",
@@ -42,6 +45,8 @@ __all__ = [
     "gradient_descent",
     "jacobian",
     "jvp",
+    "maximize",
+    "minimize",
     "optim",
     "schedules",
     "set_num_threads",

@@ -55,7 +55,7 @@ cdef int set_out_bb(Descent self) noexcept nogil:
 
 
 cdef int set_out_spg(Descent self) noexcept nogil:
-    if self.length != 0:
+    if self.length != 0 and not self.projects:
         return spectral_step(self)
     step_down(self, 1.0)
     if self.projects:
@@ -72,12 +72,17 @@ cdef void step_down(Descent self, double length) noexcept nogil:
 
 
 cdef int spectral_starts(Descent self) noexcept nogil:
-    """The first step is as long as what the projection leaves of the gradient is short."""
+    """What the projection leaves of the gradient: when that is small it is over, and it is what the first step is from."""
     cdef Py_ssize_t i
+    cdef double left
     for i in range(self.n):
         self.s_[i] = self.trial_[i] - self.x_[i]
-    self.length = 1.0 / greater(largest(self.s_, self.n), SHORTEST)
-    self.length = lesser(greater(self.length, SHORTEST), LONGEST)
+    left = largest(self.s_, self.n)
+    if self.projects and left <= self.tol:
+        self.status = CONVERGED
+        return FAILED
+    if self.length == 0:
+        self.length = lesser(greater(1.0 / greater(left, SHORTEST), SHORTEST), LONGEST)
     return spectral_step(self)
 
 

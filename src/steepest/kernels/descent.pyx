@@ -264,7 +264,7 @@ cdef class Descent:
         state = {"x": self.x, "g": self.g, "d": self.d, "best_x": self.best_x, "best_g": self.best_g,
                  "u": self.copy_of(self.u_, vector), "previous": self.copy_of(self.previous_, vector),
                  "S": self.copy_rows(self.S_, self.m), "Y": self.copy_rows(self.Y_, self.m),
-                 "rho": self.copy_of(self.rho_, (self.m,)), "H": self.copy_rows(self.H_, rows)}
+                 "rho": self.copy_of(self.rho_, (self.m,)), "H": self.copy_rows(self.H_, rows).reshape(rows, rows)}
         state["numbers"] = np.array([
             self.f, self.best_f, self.step, self.rate, self.curvature, self.weight, self.mean, self.scale,
             self.scale_weight, self.theta, self.length, self.share, self.slope, self.momentum])
@@ -349,6 +349,8 @@ cdef class Descent:
             raise BusyError("this walk is under way")
         for function in (value, second):
             self.check_function(function)
+        if gradient is not None and second.size < 0 and second.vector and not second.native:
+            second.size = self.n        # it is known before the first call
         if second.size != (1 if gradient is None else self.n):
             raise ValueError("the gradient does not suit this walk")
         if gradient is None:

@@ -501,12 +501,16 @@ class Descent:
 
     def _step_spg(self):
         """A spectral step, projected; then a search towards where it leads."""
-        if self.length == 0:
+        if self.length == 0 or self.options.projects:
             self._move(self.x, 1.0, -self.g)
             if self.options.projects:
                 yield PROJECTION
-            self.length = 1.0 / max(largest(self.trial - self.x), SHORTEST)
-            self.length = min(max(self.length, SHORTEST), LONGEST)
+            left = largest(self.trial - self.x)     # what the projection leaves of the gradient
+            if self.options.projects and left <= self.options.tol:
+                self.status = CONVERGED
+                return False
+            if self.length == 0:
+                self.length = min(max(1.0 / max(left, SHORTEST), SHORTEST), LONGEST)
         self._move(self.x, self.length, -self.g)
         if self.options.projects:
             yield PROJECTION
