@@ -31,10 +31,12 @@ SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow"]
 SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
 KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "ladder", "coloring",
-                              "compressed"))
+                              "compressed", "descent"))
 # The hot ones, whose loops are built for several instruction sets.
 LOOPS = ("update", "stencil", "weighted", "fused")
 KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))
+LOOPS += ("vectors",)      # which only descent uses
+KERNELS["vectors_baseline"] = None
 # The hot arithmetic once more for each wider instruction set, chosen at import: the same bits, sooner.
 WIDER = {
     "avx2": ["-mavx2"],

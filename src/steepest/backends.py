@@ -25,7 +25,8 @@ __all__ = ["backend"]
 LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gradient_at_once": "stencil",
          "fornberg": "weighted", "WeightedSums": "weighted", "FusedSweep": "fused",
          "group": "coloring", "transposed": "coloring", "ordering": "coloring", "first_fit": "coloring",
-         "star_coloring": "coloring", "star_sources": "coloring", "Compression": "compressed"}
+         "star_coloring": "coloring", "star_sources": "coloring", "Compression": "compressed",
+         "Descent": "descent"}
 
 
 class _Backend(SimpleNamespace):

@@ -5,21 +5,17 @@ tests/test_descend.py.
 """
 
 import functools
-import math
 
 import numpy as np
 
 from .backends import current
-from .compiled_functions import as_callable, check_f, variants_of
-from .differencing import Run, central_of
-from .options import as_integer, as_number, as_point, check_arguments, check_function
-from .prepared import Gradient
+from .compiled_functions import check_f
+from .objective import Objective
+from .options import as_integer, as_number, as_point, check_function
 from .reference import update as twin
-from .reference.callback import BASE, array_result, lent_copy, note_evaluation, scalar_result
 
 __all__ = ["gradient_descent"]
 
-_FLOAT = np.dtype(np.float64)
 _MESSAGES = {
     0: "all steps were made",
     1: "all steps were made, but f went from {start:.6g} to {end:.6g}, the wrong way: try a smaller learning rate",
@@ -106,7 +102,7 @@ def gradient_descent(f, x0, lr=0.01, steps=100, *, grad=None, schedule=None, mom
     if nesterov and momentum == 0:
         raise ValueError("nesterov needs a momentum above 0")
     rate = functools.partial(_scheduled, schedule, lr)
-    with _Objective(f, grad, x, args, kwargs, differences) as objective:
+    with Objective(f, grad, x, args, kwargs, differences) as objective:
         return _walk(objective, x, rate, steps, momentum, bool(nesterov), -1.0 if maximize else 1.0, history)
 
 
@@ -159,111 +155,6 @@ def _stepper(x, momentum, nesterov):
             step(rule, x, g, states, (rate, momentum, 1.0)[: 1 if momentum == 0 else 3])
 
     return make_step
-
-
-class _Counted:
-    """A function of the caller's with its arguments; its calls are counted, and its exceptions say which it was."""
-
-    def __init__(self, function, label, args, kwargs):
-        self.function, self.label, self.args, self.kwargs, self.calls = function, label, args, kwargs, 0
-
-    def __call__(self, x):
-        self.calls += 1
-        return self.function(x, *self.args, **self.kwargs)
-
-    def at(self, x, convert):
-        """Evaluate at a copy of x; ``convert(result, label, call)`` takes what came."""
-        try:
-            return convert(self(lent_copy(x)), self.label, self.calls)
-        except BaseException as error:
-            note_evaluation(error, self.label, self.calls, BASE, 0.0, x.shape)
-            raise
-
-
-class _Objective:
-    """f and its gradient: given, or by differences of f."""
-
-    def __init__(self, f, grad, x0, args, kwargs, differences):
-        args, kwargs = check_arguments(args, kwargs)
-        pointer = None if f is None else as_callable(f)
-        self.f = None if f is None else _Counted(f if pointer is None else pointer, "f", args, kwargs)
-        self.grad = self.differences = self.base = self.bar = None
-        self.njev = 0
-        if grad is None:
-            # what is compiled, or evaluated by workers, is differenced as such, and the differences count the calls;
-            # else every call is counted
-            self.as_such = (pointer is not None or variants_of(f) is not None
-                            or differences.get("workers") is not None)
-            self.differences = (Gradient(f, x0, args=args, kwargs=kwargs, **differences) if self.as_such
-                                else Gradient(self.f, x0, **differences))
-            settings = self.differences._settings
-            self.bar = settings.bar
-            if settings.crew is not None:
-                base = Run(f, central_of(settings), x0.shape, x0.dtype)
-                self.base = None if base.pooled is None else base
-            return
-        pointer = as_callable(grad, x0.size, "grad")
-        grad = grad if pointer is None else pointer
-        check_function(grad, "grad")
-        self.grad = _Counted(grad, "grad", args, kwargs)
-        if differences:
-            names = ", ".join(sorted(differences))
-            raise TypeError(f"{names}: options of differences have no use when grad is given")
-
-    def __enter__(self):
-        if self.bar is not None:
-            self.bar.__enter__()
-        return self
-
-    def __exit__(self, *exception):
-        if self.bar is not None:
-            self.bar.__exit__(*exception)
-        if self.differences is not None:
-            self.differences.close()
-
-    def foresee(self, gradients, values):
-        """Tell the bar how much there is to come, once it has counted a value and a gradient."""
-        if self.bar is not None:
-            self.bar.expect(gradients * (self.bar.done - 1) + values)
-
-    @property
-    def nfev(self):
-        """How often f was called, by differences too."""
-        return 0 if self.f is None else self.f.calls
-
-    def value(self, x):
-        """f(x) as a float; NaN when there is no f."""
-        if self.f is None:
-            return math.nan
-        if self.base is not None:
-            self.base.count_from(self.nfev)
-            value = float(self.base.value_at(x))
-            self.f.calls = self.base.nfev
-            return value
-        if self.bar is not None:
-            self.bar.expect(1)
-        try:
-            return float(
-                self.f.at(x, lambda result, label, call: scalar_result(result, _FLOAT, label=label, nfev=call)[0])
-            )
-        finally:
-            if self.bar is not None:
-                self.bar.advance(1)
-
-    def gradient(self, x):
-        """A gradient of the shape and type of x, that nobody else holds."""
-        self.njev += 1
-        if self.differences is not None:
-            self.differences.calls_before = self.nfev
-            g = np.asarray(self.differences(x))
-            if self.as_such:
-                self.f.calls = self.differences._calls()
-            return g
-        return self.grad.at(x, lambda result, label, call: array_result(result, x.dtype, x.shape, label, call))
-
-    def finite(self, fun, g):
-        """Whether a run can go on from here."""
-        return np.isfinite(g).all() and (self.f is None or math.isfinite(fun))
 
 
 class _Trace:

@@ -6,7 +6,7 @@ Here so that every floor can raise them without importing the one above. Tested 
 from enum import IntEnum
 
 __all__ = [
-    "BusyError", "CheckpointError", "CompilationWarning", "DifferenceWarning", "FunctionError",
+    "BusyError", "CheckpointError", "CompilationWarning", "DescentStatus", "DifferenceWarning", "FunctionError",
     "GradientError", "Status",
 ]
 
@@ -57,3 +57,26 @@ class Status(IntEnum):
     FIXED = 2
     UNRESOLVED = 3
     NONFINITE = 4
+
+
+class DescentStatus(IntEnum):
+    """Why a walk has ended: ``status`` of a result of `minimize`. Only CONVERGED is a success.
+
+    Examples
+    --------
+    >>> from steepest.errors import DescentStatus
+    >>> DescentStatus(3).name
+    'STALLED'
+    """
+
+    CONVERGED = 0
+    ITERATIONS = 1
+    EVALUATIONS = 2
+    STALLED = 3
+    DECREASE = 4
+    STEP = 5
+    TARGET = 6
+    NONFINITE = 7
+    NOISE = 8
+    STOPPED = 9
+    TIME = 10

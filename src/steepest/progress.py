@@ -10,7 +10,7 @@ import threading
 class Bar:
     """One bar of tqdm's for all calls that overlap: shown at the first evaluation, closed when the last call ends."""
 
-    def __init__(self):
+    def __init__(self, of="evaluations"):
         try:
             from tqdm.auto import tqdm
         except ImportError:
@@ -21,7 +21,7 @@ class Bar:
 
             monitor_interval = 0
 
-        self._make = Quiet
+        self._make, self._of = Quiet, of
         self._lock = threading.Lock()
         self._shown, self._calls = None, 0
 
@@ -46,7 +46,7 @@ class Bar:
         """Announce evaluations; those that were announced for later are among them."""
         with self._lock:
             if self._shown is None:
-                self._shown = self._make(total=0, desc="steepest", unit=" evaluations")
+                self._shown = self._make(total=0, desc="steepest", unit=f" {self._of}")
             if self._shown.n + count > self._shown.total:
                 self._shown.total = self._shown.n + count
                 self._shown.refresh()

@@ -17,6 +17,10 @@ cdef extern from "Python.h":
 # functions can run without the GIL; a loop over a Python function (not self.native) must hold it.
 ctypedef int (*evaluate_t)(void *self, Py_ssize_t entry, const void *point, void *value) except -1 nogil
 
+# gradient(differences, function, x, out): the differences of the function at x, which is to be its x from now on.
+# Returns GOOD, or anything else when that needs more care than this road takes. nogil as above.
+ctypedef int (*gradient_t)(void *differences, void *function, const double *x, double *out) except -1 nogil
+
 cdef enum:
     BASE = -1       # at x itself
     LINE = -2       # at x + point * direction

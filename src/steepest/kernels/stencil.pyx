@@ -16,6 +16,7 @@ What limits it: memory, as long as nothing is read or written twice. How a field
 - Results that are much larger than the caches are written past them.
 """
 
+cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -107,6 +108,7 @@ include "_rules.pxi"
 include "_axes.pxi"
 
 
+@cython.internal
 cdef class Sweep:
     """One derivative along one axis: `steepest.reference.stencil.sweep`, and the blocks of it for several threads."""
 

@@ -1,0 +1,18 @@
+# Sums and updates of whole vectors: one table of loops for each instruction set.
+# Here so that descent.pyx and the three extensions that include vectors.pxi agree. Tested in tests/test_descent.py.
+
+ctypedef double (*dot_t)(const double *a, const double *b, Py_ssize_t n) noexcept nogil
+ctypedef double (*size_t_)(const double *a, Py_ssize_t n) noexcept nogil
+ctypedef double (*scale_and_dot_t)(double *q, double c, const double *b, Py_ssize_t n) noexcept nogil
+ctypedef double (*add_and_dot_t)(double *q, double c, const double *a, const double *b, Py_ssize_t n) noexcept nogil
+ctypedef double (*change_row_t)(double *row, double c, const double *a, double e, const double *b, const double *x,
+                                Py_ssize_t n) noexcept nogil
+ctypedef void (*add_t)(double *q, double c, const double *a, Py_ssize_t n) noexcept nogil
+
+cdef struct Vectors:
+    dot_t dot
+    size_t_ sum_of_sizes, largest, nothing
+    scale_and_dot_t scale_and_dot
+    add_and_dot_t add_and_dot
+    change_row_t change_row
+    add_t add

@@ -1,0 +1,205 @@
+"""A function and its gradient, as a walk asks for them: given, or by differences; counted, and named in exceptions.
+
+Here so that all walks evaluate alike: in the kernels' own loop where that can be, and one by one where workers, bars or
+shapes want more. Tested in tests/test_descend.py and tests/test_minimize.py.
+"""
+
+import math
+
+import numpy as np
+
+from .backends import current
+from .compiled_functions import as_callable, resolve, variants_of
+from .differencing import Run, central_of
+from .options import check_arguments, check_function, check_options
+from .prepared import Gradient
+from .reference.callback import BASE, array_result, lent_copy, note_evaluation, scalar_result
+from .reference.descent import CAREFULLY
+from .reference.difference import BACKWARD, CENTRAL, FORWARD
+
+_FLOAT = np.dtype(np.float64)
+
+
+class Counted:
+    """A function of the caller's with its arguments; its calls are counted, and its exceptions say which it was."""
+
+    def __init__(self, function, label, args, kwargs):
+        self.function, self.label, self.args, self.kwargs, self.calls = function, label, args, kwargs, 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return self.function(x, *self.args, **self.kwargs)
+
+    def at(self, x, convert):
+        """Evaluate at a copy of x; ``convert(result, label, call)`` takes what came."""
+        try:
+            return convert(self(lent_copy(x)), self.label, self.calls)
+        except BaseException as error:
+            note_evaluation(error, self.label, self.calls, BASE, 0.0, x.shape)
+            raise
+
+
+class Objective:
+    """f and its gradient: given, or by differences of f."""
+
+    def __init__(self, f, grad, x0, args, kwargs, differences):
+        args, kwargs = check_arguments(args, kwargs)
+        pointer = None if f is None else as_callable(f)
+        self.f = None if f is None else Counted(f if pointer is None else pointer, "f", args, kwargs)
+        self.grad = self.differences = self.base = self.bar = None
+        self.njev = 0
+        if grad is None:
+            # what is compiled, or evaluated by workers, is differenced as such, and the differences count the calls;
+            # else every call is counted
+            self.as_such = (pointer is not None or variants_of(f) is not None
+                            or differences.get("workers") is not None)
+            self.differences = (Gradient(f, x0, args=args, kwargs=kwargs, **differences) if self.as_such
+                                else Gradient(self.f, x0, **differences))
+            settings = self.differences._settings
+            self.bar = settings.bar
+            if settings.crew is not None:
+                base = Run(f, central_of(settings), x0.shape, x0.dtype)
+                self.base = None if base.pooled is None else base
+            return
+        pointer = as_callable(grad, x0.size, "grad")
+        grad = grad if pointer is None else pointer
+        check_function(grad, "grad")
+        self.grad = Counted(grad, "grad", args, kwargs)
+        if differences:
+            names = ", ".join(sorted(differences))
+            raise TypeError(f"{names}: options of differences have no use when grad is given")
+
+    def __enter__(self):
+        if self.bar is not None:
+            self.bar.__enter__()
+        return self
+
+    def __exit__(self, *exception):
+        if self.bar is not None:
+            self.bar.__exit__(*exception)
+        if self.differences is not None:
+            self.differences.close()
+
+    def foresee(self, gradients, values):
+        """Tell the bar how much there is to come, once it has counted a value and a gradient."""
+        if self.bar is not None:
+            self.bar.expect(gradients * (self.bar.done - 1) + values)
+
+    @property
+    def nfev(self):
+        """How often f was called, by differences too."""
+        return 0 if self.f is None else self.f.calls
+
+    def value(self, x):
+        """f(x) as a float; NaN when there is no f."""
+        if self.f is None:
+            return math.nan
+        if self.base is not None:
+            self.base.count_from(self.nfev)
+            value = float(self.base.value_at(x))
+            self.f.calls = self.base.nfev
+            return value
+        if self.bar is not None:
+            self.bar.expect(1)
+        try:
+            return float(
+                self.f.at(x, lambda result, label, call: scalar_result(result, _FLOAT, label=label, nfev=call)[0])
+            )
+        finally:
+            if self.bar is not None:
+                self.bar.advance(1)
+
+    def gradient(self, x):
+        """A gradient of the shape and type of x, that nobody else holds."""
+        self.njev += 1
+        if self.differences is not None:
+            self.differences.calls_before = self.nfev
+            g = np.asarray(self.differences(x))
+            if self.as_such:
+                self.f.calls = self.differences._calls()
+            return g
+        return self.grad.at(x, lambda result, label, call: array_result(result, x.dtype, x.shape, label, call))
+
+    def finite(self, fun, g):
+        """Whether a run can go on from here."""
+        return np.isfinite(g).all() and (self.f is None or math.isfinite(fun))
+
+
+class Paired:
+    """The two halves of a function that gives ``(value, gradient)``, evaluated once a point."""
+
+    def __init__(self, function):
+        self.function, self.at, self.pair = function, None, None
+
+    def _look(self, x, args, kwargs):
+        at = np.array(x)
+        if self.at is None or not np.array_equal(at, self.at):
+            pair = self.function(x, *args, **kwargs)
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise TypeError(f"f must give a pair (value, gradient) with grad=True, not {type(pair).__name__}")
+            self.at, self.pair = at, pair
+        return self.pair
+
+    def value(self, x, *args, **kwargs):
+        return self._look(x, args, kwargs)[0]
+
+    def gradient(self, x, *args, **kwargs):
+        return self._look(x, args, kwargs)[1]
+
+
+class Answers(Objective):
+    """An objective that answers a walk of kernels/descent, in the kernels' own loop where nothing is unusual.
+
+    `direct` are the functions for that loop, or None; `calls_of_gradient` is how often a gradient calls f.
+    """
+
+    def __init__(self, f, grad, x, args, kwargs, differences):
+        if grad is True:
+            pair = Paired(f)
+            f, grad = pair.value, pair.gradient
+        super().__init__(f, grad, x, args, kwargs, differences)
+        self.calls_of_gradient = 0
+        if grad is None:
+            run = self.differences._idle[-1]
+            settings = run.settings
+            self.calls_of_gradient = (settings.order or 1) * x.size + (settings.method in (FORWARD, BACKWARD))
+            plain = run.direct and settings.method == CENTRAL and settings.bounds is None and x.ndim == 1
+            self.direct = (run.function, None, run.prepare()) if plain else None
+        else:
+            self.direct = None if x.ndim != 1 else (
+                self._function(f, x, args, kwargs, "f"), self._function(grad, x, args, kwargs, "grad", True), None)
+
+    def _function(self, f, x, args, kwargs, label, vector=False):
+        """What the kernels evaluate."""
+        args, kwargs = check_arguments(args, kwargs)
+        kernels = current()
+        settings = check_options("central", None, None, None, None, None, None, args, kwargs, False, None)
+        compiled = resolve(f, settings, x.shape, x.dtype, vector, False)
+        if compiled is not None and x.dtype == _FLOAT:
+            function = kernels.NativeFunction(compiled, x.shape, x.dtype, vector, False, label)
+            if vector and function.size < 0:
+                function.take_size(x.size)
+            return function
+        pointer = as_callable(f, x.size if vector else None, label) if compiled is not None else None
+        return kernels.PythonFunction(f if pointer is None else pointer, args, kwargs, x.shape, x.dtype, vector, False,
+                                      label)
+
+    def count_from(self, calls):
+        """Let nfev count from a number of calls made before."""
+        self.f.calls = calls
+
+    def answer(self, machine, count):
+        """Answer in the kernels' loop, for so many iterations; CAREFULLY where that cannot be."""
+        if self.direct is None:
+            return CAREFULLY
+        value = self.direct[0]
+        before, calls = value.nfev, self.f.calls
+        try:
+            return machine.run(*self.direct, count)
+        finally:
+            if self.f.calls == calls:   # it was not called by way of `Counted`
+                self.f.calls += value.nfev - before
+
+    def evaluate(self, x, with_value, with_gradient):
+        """One question, in Python."""
+        return self.value(x) if with_value else None, self.gradient(x) if with_gradient else None
