@@ -16,6 +16,7 @@ import pytest
 from twins import same_bits
 
 import steepest as sd
+from steepest import grid_arrays, grid_gradient
 from steepest import threads as pool
 
 pytestmark = pytest.mark.skipif(int(np.__version__.partition(".")[0]) < 2, reason="the bits are those of NumPy 2")
@@ -449,3 +450,16 @@ def test_a_wrong_number_of_threads_is_refused_by_name():
         with pytest.raises(error, match="threads must be"):
             gradient(np.arange(4.0), threads=wrong, out=out)
         assert (out == 7.5).all()
+
+
+def test_threads_are_thought_of_when_there_is_work_for_them(monkeypatch):
+    made = []
+    monkeypatch.setattr(grid_gradient, "share", lambda part, first, last, halts: made.append(len(halts)) or 0)
+    monkeypatch.setattr(grid_arrays, "cores", lambda: 4)
+    for shape, threads in (((1_000_000,), None), ((300, 300), None), ((300, 300), 3), ((1_000_000,), 1)):
+        gradient(np.zeros(shape)[..., ::-1], axis=0, threads=threads)
+    assert made == [4, 3]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("steepest.threads._limit", 2)
+        gradient(np.zeros(1_000_000))
+    assert made == [4, 3, 2]

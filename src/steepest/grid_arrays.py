@@ -34,8 +34,8 @@ def new_like(field, dtype):
     return np.empty_like(field, dtype)
 
 
-def as_team(threads, count=0):
-    """How many threads a call may use for so many elements."""
+def as_team(threads, count=WORTH_SHARING):
+    """How many threads a call may use, for so many elements if that is known."""
     if threads is None:
         return team_size(cores()) if count >= WORTH_SHARING else 1
     if isinstance(threads, bool):

@@ -105,7 +105,7 @@ def gradient(f, *varargs, axis=None, edge_order=1, out=None, threads=None):
         result = current().gradient_at_once(f, varargs, axis, edge_order, out)
         if result is not None:
             return result
-    as_team(threads)
+    as_team(threads, 0)
     if any(map(has_overrides, (f, *varargs))):
         return _by_numpy(f, varargs, axis, edge_order, out)
     given = np.asanyarray(f)
