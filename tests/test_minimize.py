@@ -116,7 +116,7 @@ def test_climbing_gives_values_and_gradients_of_f(backend):
     assert result.success
     assert np.allclose(result.x, np.arange(3), atol=1e-5)
     assert result.fun == -bowl(result.x)
-    assert maximize(lambda x: -bowl(x), np.full(3, 9.0), target=-1.0).status == DescentStatus.TARGET
+    assert maximize(lambda x: -rosen(x), X0, target=-1.0).status == DescentStatus.TARGET
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
@@ -130,7 +130,7 @@ def test_limits_are_exact_and_no_success(backend, limit):
 
 
 def test_small_changes_stop_a_walk_and_are_no_success():
-    assert minimize(rosen, X0, grad=rosen_der, tol=0, ftol=1e-3).status == DescentStatus.DECREASE
+    assert minimize(rosen, X0, grad=rosen_der, tol=0, ftol=0.2).status == DescentStatus.DECREASE
     assert minimize(rosen, X0, grad=rosen_der, tol=0, xtol=1e-2).status == DescentStatus.STEP
     assert minimize(rosen, X0, grad=rosen_der, tol=0, noise=1e-3).status == DescentStatus.NOISE
     assert minimize(rosen, X0, grad=rosen_der, tol=0, maxtime=1e-9).status == DescentStatus.TIME

@@ -358,13 +358,12 @@ class Walk:
             watch.look()
         while machine.wants:
             before = machine.nit
+            if self.schedule is not None:   # the next step sets out as soon as this one is made
+                machine.rate = self._scheduled(before + 1)
             if self.objective.answer(machine, 1 if listens else ALL) == CAREFULLY:
                 self._answer_carefully()
-            if listens and machine.nit > before:
-                if self.schedule is not None:
-                    machine.rate = self._scheduled(machine.nit)
-                if not watch.after_iteration():
-                    return
+            if listens and machine.nit > before and not watch.after_iteration():
+                return
 
     def _answer_carefully(self):
         """One question, answered in Python."""

@@ -1,0 +1,56 @@
+"""Walks against their reference: every question of one, for the table of compare.py.
+
+Here because a walk is many questions. Run by ci/compare and ci/test.
+"""
+
+import itertools
+
+import numpy as np
+
+from steepest.reference import searches
+from steepest.reference.descent import BETAS, PROJECTION, VARIANTS, Options
+
+
+def valley(x):
+    """A chained valley, and its slope."""
+    along, across = 1 - x[:-1], x[1:] - x[:-1] ** 2
+    slope = np.zeros(x.size)
+    slope[:-1] -= 2 * along + 40 * across * x[:-1]
+    slope[1:] += 20 * across
+    return float(along @ along + 10 * across @ across), slope
+
+
+def walk(side, n, single, bounded, **options):
+    """Some hundred questions of a walk down the valley."""
+    x0 = np.resize([-1.2, 1.0, 0.3], n)
+    box = (x0 - 0.4, x0 + 1.0) if bounded else (None, None)
+    machine = side.descent.Descent(x0, Options(tol=1e-9, **options), *box, single)
+
+    def call():
+        asked = []
+        for _ in range(120):
+            if not machine.wants:
+                break
+            x = machine.point
+            asked.append(x)
+            machine.tell(*(None, np.clip(x, -1, 0.8)) if machine.wants == PROJECTION else valley(x))
+        return np.array(asked)
+
+    names = ("status", "nit", "nfev", "njev", "best_f", "best_x", "best_g", "step")
+    return call, lambda: {name: getattr(machine, name) for name in names} | machine.state()
+
+
+WALKS = [
+    *({"method": "lbfgs", "memory": m, "search": kind} for m, kind in itertools.product((2, 10), range(4))),
+    *({"method": "bfgs", "search": kind} for kind in (searches.WOLFE, searches.HAGER_ZHANG)),
+    *({"method": "cg", "beta": beta} for beta in BETAS),
+    *({"method": "bb", "variant": variant, "average": share} for variant in VARIANTS for share in (0.0, 0.85)),
+    {"method": "gd"}, {"method": "gd", "rate": 1e-3}, {"method": "adgd"}, {"method": "nesterov"}, {"method": "spg"},
+    {"method": "spg", "projects": True},
+]
+LINES = [
+    ("descent.Descent", walk, [
+        {"n": n, "single": single, "bounded": bounded, **options}
+        for n in (2, 17, 300) for single in (False, True) for options in WALKS
+        for bounded in ((False, True) if options["method"] in ("lbfgs", "spg") else (False,))]),
+]
