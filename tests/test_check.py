@@ -72,8 +72,7 @@ def test_no_false_alarm_and_no_planted_error_missed(problem):
             warnings.simplefilter("ignore")     # overflow of f itself
             found = sd.check_gradient(f, grad, x)
             assert found.counts["wrong"] == found.counts["kink"] == 0, (name, str(found))
-            assert found.ok or found.counts["right"] == 0, (name, str(found))
-            assert found.taylor.verdict != "wrong" or found.ok
+            assert found.ok or name in ("f in float32", "float32 inside"), (name, str(found))     # all noise
             if problem.n > 2 or name in ("at x0", "x in float32"):
                 assert_planted_errors_are_caught(f, grad, x, found, rng)
 
@@ -472,6 +471,9 @@ BAD = {
     "grad none": (lambda: sd.check_gradient(bowl, None, X), TypeError, "grad must be callable"),
     "f none": (lambda: sd.check_gradient(None, slopes, X), TypeError, "f must be callable"),
     "hess none": (lambda: sd.check_hessian(bowl, 1.0, X), TypeError, "hess must be callable"),
+    "hess's grad": (lambda: sd.check_hessian(None, bowl, X, grad=3), TypeError, "grad must be callable"),
+    "grad's size": (lambda: sd.check_hessian(None, lambda x: np.eye(3), X, grad=lambda x: x[:2]), ValueError,
+                    "grad returned shape"),
     "f none, no grad": (lambda: sd.check_hessian(None, bowl, X), TypeError, "f must be callable"),
     "shape": (lambda: sd.check_gradient(bowl, lambda x: x[:2], X), ValueError, r"grad returned .*\(2,\).*\(3,\)"),
     "text": (lambda: sd.check_gradient(bowl, lambda x: "1", X), TypeError, "grad returned str"),

@@ -16,6 +16,8 @@ from .differentiate import as_vector
 from .nested import Layout, OnParts
 from .options import as_integer, as_number, as_point, check_bounds, check_options, step_rule
 from .prepared import Gradient
+from .roads import run_for
+from .slopes import OverGradient, naming_grad
 
 __all__ = ["check_gradient", "check_hessian", "check_jacobian"]
 
@@ -196,9 +198,10 @@ def check_hessian(f, hess, x, *, grad=None, directions=None, mode="full", rtol=N
     n = layout.size
     given = Given(hess, "hess", layout, args, kwargs, (n, n))
     if grad is not None:
-        check_f(grad)
+        with naming_grad():
+            check_f(grad)
         checker = _Checker(grad, given, layout, True, directions, mode, rtol, x_scale, bounds, noise, args, kwargs,
-                           vectorized, workers)
+                           vectorized, workers, OverGradient)
         return checker.report("the Hessian", lambda i: f"H[{i // n}, {i % n}]")
     check_f(f)
     start = np.asarray(layout.flat, np.result_type(layout.flat.dtype, np.float64))
@@ -213,7 +216,7 @@ class _Checker:
     """One check under way: x, f around it, and the derivative that was given."""
 
     def __init__(self, f, given, layout, vector, directions, mode, rtol, x_scale, bounds, noise, args, kwargs,
-                 vectorized, workers):
+                 vectorized, workers, make_run=run_for):
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}")
         if layout.flat.dtype.kind == "c":
@@ -232,7 +235,7 @@ class _Checker:
         self.free = np.ones(self.x.size, bool) if lower is None else lower < upper
         self.scale = self._scale()
         self.directions = self._directions(directions)
-        self.f = f
+        self.f, self.make_run = f, make_run
 
     def report(self, what, name=None):
         """Make the check."""
@@ -281,15 +284,14 @@ class _Checker:
         """The derivative and f at x: f in float64, unless it refuses what x has been cast to."""
         flat, shape = self.layout.flat, self.x.shape
         self.found = self.given(flat)
-        results = len(self.found) if self.vector else -1
         try:
-            self.values = Values(self._seen(None), self.settings, self.x, self.vector, results)
+            self.values = self._values(self.x)
         except Exception:
             if not all(dtype == _SINGLE for dtype in self.layout.dtypes):
                 raise
             try:
                 single = flat.reshape(shape)
-                values = Values(self._seen(None), self.settings, single, self.vector, results)
+                values = self._values(single)
             except Exception:
                 values = None
             if values is None:
@@ -302,8 +304,9 @@ class _Checker:
         self.columns = self.found.T if self.vector else self.found[:, None]     # (n, m)
         self.slack = np.zeros(self.columns.shape)
 
-    def _seen(self, dtypes):
-        return OnParts(self.f, self.layout, dtypes) if self.layout.nested else self.f
+    def _values(self, x):
+        f = OnParts(self.f, self.layout) if self.layout.nested else self.f
+        return Values(f, self.settings, x, self.vector, len(self.found) if self.vector else -1, self.make_run)
 
     def _grant(self):
         """What is granted to the derivative: by its precision, and what that does to each component."""
@@ -529,7 +532,7 @@ class _Checker:
         whole = self.given.shape is None and len(columns[0]) == layout.size and self.mode == "full"
         size = 0.0
         if noise is not None:
-            size = float(np.max(np.maximum(noise.relative * abs(values.f0), noise.absolute)))
+            size = float(np.max(noise.of(abs(values.f0))))
         given, estimate, error, ratio, verdict = columns
         return GradientCheck(
             what, given, estimate, error, ratio, verdict, name or layout.name,

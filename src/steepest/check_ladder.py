@@ -73,7 +73,7 @@ class Sides:
             alone = pair & ~np.isfinite(slope)
             slope = np.where(alone, np.where(np.isfinite(ahead), ahead, behind), slope)
             largest = np.maximum(abs(self.f0), np.nanmax(np.where(np.isfinite(values), abs(values), 0), axis=1))
-            error = np.maximum(noise.relative * largest, noise.absolute)
+            error = noise.of(largest)
             width = abs(points[:, 0] - x)[:, None]
             rounding = np.where(pair & ~alone, 1, 4) * error / width
             bend = abs(ahead - behind)
@@ -86,6 +86,10 @@ class Noise:
 
     def __init__(self, relative, absolute=0.0, known=False):
         self.relative, self.absolute, self.known = relative, absolute, known
+
+    def of(self, largest):
+        """The noise of values of this size."""
+        return np.maximum(self.relative * largest, self.absolute)
 
     def share(self, largest):
         """The noise as a share of the largest value."""
@@ -220,7 +224,7 @@ class Ladder:
         """Take a larger noise of f for what was measured, too."""
         with np.errstate(all="ignore"):
             largest = abs(self.f0)
-            before, now = (np.maximum(one.relative * largest, one.absolute) for one in (self.noise, noise))
+            before, now = self.noise.of(largest), noise.of(largest)
             ratio = np.fmax(np.where(before > 0, now / before, 1), 1)
             for level in (self.low, self.high):
                 level.rounding = level.rounding * ratio
@@ -248,7 +252,9 @@ class Ladder:
             empty = (self.given == 0) & (self.estimate == 0) & (self.low.bend == 0)
             coarse = (own > FINE * size) & ~empty
             sticks = self.stuck > 0
-            next_bars = 4 * BARS * self.low.rounding
+            # near x the values are as large as f(x), however large they have been
+            step = np.ldexp(self.unit, self.lowest - STRIDE)[:, None]
+            next_bars = BARS * self.noise.of(abs(self.f0)) / step
             telling = ~(next_bars >= np.fmax(apart, self.low.bend))
             down = ~agrees & telling
             by_truncation = self.error > 2 * self.rounding

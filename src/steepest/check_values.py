@@ -12,7 +12,7 @@ from .nested import Layout, OnParts, as_leaf, is_nested
 from .options import check_arguments, check_function
 from .reference.callback import BASE, lent_copy, note_evaluation
 from .reference.difference import CENTRAL
-from .roads import line_run_for, run_for
+from .roads import run_for
 
 # Exponents of the spacing at which noise is measured, for float64 and float32: third differences are noise there, and
 # what is rounded inside f has changed, even in terms much larger than f.
@@ -138,11 +138,13 @@ class Values:
         f gives vectors.
     results : int
         How many numbers f gives, when that is known; -1 else.
+    make_run : callable
+        Makes the run.
     """
 
-    def __init__(self, f, settings, x, vector=False, results=-1):
-        self.f, self.settings, self.x = f, settings, x
-        self.run = self._own(run_for(f, settings, x.shape, x.dtype, vector))
+    def __init__(self, f, settings, x, vector=False, results=-1, make_run=run_for):
+        self.settings, self.x = settings, x
+        self.run = self._own(make_run(f, settings, x.shape, x.dtype, vector))
         self.active = self.run
         if vector and results >= 0:
             self.run.take_results(results)
@@ -184,7 +186,7 @@ class Values:
 
     def line(self, direction):
         """A run along a direction through x, and the largest power of two that leaves every entry near x for t of 1."""
-        run = self._own(line_run_for(self.f, self.settings, direction))
+        run = self._own(self.run.line(self.settings, direction))
         run.value_at(self.x, self.f0 if run.vector and self.run.vector else self.f0[0])
         run.x = self.x
         if run.box[0] is not None:

@@ -45,7 +45,6 @@ class Layout:
         parts, self._arrays = self._arrays, []
         if not parts:
             raise ValueError(f"{label} must hold at least one array")
-        self.first = parts[0] if not self.nested else None
         self.flat = np.concatenate([part.reshape(-1) for part in parts]) if self.nested else parts[0].reshape(-1)
 
     def _take(self, x, name, path, convert):
@@ -78,18 +77,9 @@ class Layout:
         """Numbers in all."""
         return self.ends[-1]
 
-    def build(self, flat, dtypes=None):
-        """The nested x of a vector; its arrays are views, or copies where `dtypes` are others."""
-        return self._build(self._tree, flat, dtypes)
-
-    def _build(self, tree, flat, dtypes):
-        if isinstance(tree, dict):
-            return {key: self._build(part, flat, dtypes) for key, part in tree.items()}
-        if isinstance(tree, list):
-            return [self._build(part, flat, dtypes) for part in tree]
-        end, shape = self.ends[tree], self.shapes[tree]
-        part = flat[end - math.prod(shape) : end].reshape(shape)
-        return part if dtypes is None else part.astype(dtypes[tree], copy=False)
+    def build(self, flat):
+        """The nested x of a vector; its arrays are views."""
+        return _put(self._tree, [flat[part].reshape(shape) for _, shape, part in self.slices()])
 
     def flatten(self, result, label, call):
         """The vector of a nested result, checked against this layout; the coarsest precision found in it, too."""
@@ -150,11 +140,11 @@ def as_leaf(result, shape, label, call):
 class OnParts:
     """A function of a nested x as one of a vector; it can be sent to other processes when the function can."""
 
-    def __init__(self, f, layout, dtypes=None):
-        self.f, self.layout, self.dtypes = f, layout, dtypes
+    def __init__(self, f, layout):
+        self.f, self.layout = f, layout
 
     def __call__(self, flat, *args, **kwargs):
-        return self.f(self.layout.build(flat, self.dtypes), *args, **kwargs)
+        return self.f(self.layout.build(flat), *args, **kwargs)
 
     def lend(self, flat):
         """Copies of the arrays, in their own types, for a function to do with as it likes."""

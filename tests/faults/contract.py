@@ -211,6 +211,10 @@ def _prepared_sparse(f, x, out=None, x0=None, **options):
     return sd.Jacobian(f, x0, sparsity=_everywhere(x0), format="dense", **options)(x, out)
 
 
+def _checked_hessian(f, x, **options):
+    return sd.check_hessian(None, bends, x, grad=f, **options)
+
+
 _second = {"pick": lambda result: result[1]}
 _summed = {"answer": lambda jacobian: jacobian.sum(axis=1)}
 _check = {"takes": frozenset({"x_scale", "bounds", "args", "kwargs", "workers"}), "judges": True}
@@ -248,6 +252,8 @@ ENTRIES = [
     Entry("noise_level", "noisy", sd.noise_level, LEVEL),
     Entry("check_gradient", "scalar", _checked, pick=lambda found: found.table["estimate"], **_check),
     Entry("check_jacobian", "vector", _checked_jacobian, pick=lambda found: found.table["estimate"].reshape(4, -1),
+          **_check),
+    Entry("check_hessian", "slope", _checked_hessian, pick=lambda found: found.table["estimate"].reshape(3, -1),
           **_check),
     Entry("gradient_descent", "scalar", _descent, **_walk),
     Entry("gradient_descent grad", "field", _descent_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
