@@ -112,7 +112,11 @@ class Samples(Probing):
 
 
 class LineSamples(ProbingLine, Samples):
-    """`Samples` on one line: its one row is the line."""
+    """`Samples` on one line: its one row is the line. What f is called in messages is said by `label`."""
+
+    def __init__(self, f, settings, v, label="f"):
+        self.label = label
+        super().__init__(f, settings, v)
 
 
 def _as_real(values):
@@ -236,7 +240,7 @@ def levels_at(run, x, f0=None, seed=0, start=None):
     settings = run.settings.but(method=CENTRAL, n=1, step=None, rel_step=None, noise=None, choosing=None,
                                 sparsity=None)
     samples = (Samples(run.f, settings, run.shape, run.dtype, each=True) if run.each
-               else LineSamples(run.f, settings, direction_of(x, settings, seed)))
+               else LineSamples(run.f, settings, direction_of(x, settings, seed), run.label))
     samples.start = start
     samples.count_from(run.nfev)
     try:

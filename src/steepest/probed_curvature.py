@@ -36,7 +36,7 @@ def learn(run, x):
     run.level = float(level.max(initial=0.0))
     if asked.step is not None or asked.rel_step is not None or asked.method == COMPLEX or not run.level > 0:
         return
-    second = plain.but(n=2, noise=run.level)
+    second = plain.but(method=asked.method, order=asked.order, n=2, noise=run.level)
     run.known = _steps(NoisyRun(run.f, second, run.shape, run.dtype), run, x, run.steps_at(x))
     if hasattr(run, "known_along") and run.v.any():
         run.known_along = _steps(NoisyLineRun(run.f, second, run.v), run, x, None)

@@ -120,6 +120,7 @@ class Entry:
     one_point: bool = True                  # f is called near x only
     here: bool = True                       # f is called by the thread that calls the entry point
     judges: bool = False                    # it gives a verdict on a derivative, by values of f in float64
+    chooses: bool = True                    # it has the methods that choose their steps while they difference
     room: float = 0.0                       # how wide a box must be that leaves more than rounding to difference
     dense: bool = True                      # f may give any number of results, and steps may be searched for
 
@@ -133,6 +134,8 @@ class Entry:
 
     def has(self, options):
         """Whether it has these options, and room for what it does inside their bounds."""
+        if not self.chooses and options.get("method") in ("adaptive", "switch"):
+            return False
         return self.takes >= set(options) and (
             "bounds" not in options or (options["bounds"][1] - options["bounds"][0]).min() > self.room)
 
@@ -218,7 +221,7 @@ def _checked_hessian(f, x, **options):
 _second = {"pick": lambda result: result[1]}
 _summed = {"answer": lambda jacobian: jacobian.sum(axis=1)}
 _check = {"takes": frozenset({"x_scale", "bounds", "args", "kwargs", "workers"}), "judges": True}
-_bent = {"takes": FULL - {"order", "f0"}, "room": 1e-5, "dense": False}
+_bent = {"takes": FULL - {"order", "f0"}, "room": 1e-5, "chooses": False}
 _walk = {"takes": DESCENT, "one_point": False, "pick": lambda result: result.x}
 
 ENTRIES = [
@@ -236,9 +239,10 @@ ENTRIES = [
     Entry("hessian", "surface", sd.hessian, **_bent),
     Entry("hessian vectorized", "surfaces", functools.partial(sd.hessian, vectorized=True), **_bent),
     Entry("hessian grad", "slope", _by_grad, **(_bent | {"room": 0})),
-    Entry("hessian sparse", "surface", functools.partial(sd.hessian, sparsity=(99, 99), format="dense"), **_bent),
+    Entry("hessian sparse", "surface", functools.partial(sd.hessian, sparsity=(99, 99), format="dense"), dense=False,
+          **_bent),
     Entry("hessian sparse grad", "slope", functools.partial(_by_grad, sparsity=(99, 99), format="dense"),
-          **(_bent | {"room": 0})),
+          dense=False, **(_bent | {"room": 0})),
     Entry("hvp", "surface", _times, **(_bent | _summed)),
     Entry("hvp grad vectorized", "slopes", functools.partial(_times_by_grad, vectorized=True),
           **(_bent | _summed | {"room": 0})),
@@ -302,7 +306,7 @@ def cases(**selection):
 
 
 def searching(options):
-    """Whether a way to difference looks for its steps, which sparse Jacobians and Hessians do not."""
+    """Whether a way to difference looks for its steps, which sparse derivatives do not."""
     return (options.get("method") in ("adaptive", "switch") or options.get("x_scale") == "auto"
             or options.get("noise") is not None)
 

@@ -37,7 +37,7 @@ WRITES = {
     "NaN": lambda x: x.fill(np.nan),
     "halved": lambda x: np.multiply(x, 0.5, out=x),
     "negated": lambda x: np.negative(x, out=x),         # undone by the next call, as are the next two
-    "inverted": lambda x: np.reciprocal(x, out=x),
+    "inverted": lambda x: np.divide(1, x, out=x, where=x != 0),
     "bytes swapped": lambda x: x.byteswap(inplace=True),
     "first entry": lambda x: x.__setitem__(0, 7),
     "last entry": lambda x: x.__setitem__(-1, -7),
