@@ -72,7 +72,7 @@ cdef void step_down(Descent self, double length) noexcept nogil:
 
 
 cdef int spectral_starts(Descent self) noexcept nogil:
-    """What the projection leaves of the gradient: when that is small it is over, and it is what the first step is from."""
+    """What the projection leaves of the gradient: when that is small it is over; the first step is made from it."""
     cdef Py_ssize_t i
     cdef double left
     for i in range(self.n):
@@ -239,7 +239,7 @@ cdef void two_loops(Descent self) noexcept nogil:
             after = i + 1 if i + 1 < m else 0
             if k + 1 < self.pairs:
                 product = vectors.add_and_dot(q, self.alpha_[i] - self.rho_[i] * product, self.S_ + i * wide,
-                                      self.Y_ + after * wide, n)
+                                              self.Y_ + after * wide, n)
                 i = after
             else:
                 vectors.add(q, self.alpha_[i] - self.rho_[i] * product, self.S_ + i * wide, n)

@@ -69,7 +69,8 @@ cdef enum:
 
 # What was asked for.
 cdef enum:
-    START, SEARCHING, SEARCHED, STEPPING, FIRST_PROJECTION, PROJECTING, FOLLOWING, LOOKING_AHEAD, TRYING, TRIED, LAST, OVER
+    START, SEARCHING, SEARCHED, STEPPING, FIRST_PROJECTION, PROJECTING, FOLLOWING, LOOKING_AHEAD, TRYING, TRIED
+    LAST, OVER
 
 # What came of an answer.
 cdef enum:
@@ -184,7 +185,7 @@ cdef class Descent:
         return 0
 
     cdef int allocate(self) except -1:
-        """One block for everything, vectors on boundaries of 64 bytes; total is a Python integer: it cannot overflow."""
+        """One block for everything, vectors on boundaries of 64 bytes; a Python integer as its size cannot overflow."""
         wide, rows = (self.n + 7) // 8 * 8, self.n if self.method == BFGS else 0
         total = wide * (13 + 2 * self.bounded + 2 * self.m + rows) + 2 * self.m + 8
         if self.n > 2**60 or total > 2**60:
@@ -662,7 +663,7 @@ cdef class Descent:
 
     cdef int look_along(self, double slope, double step, double ceiling) noexcept nogil:
         """Begin a search along d."""
-        cdef double above = self.f, most
+        cdef double above = self.f
         cdef Py_ssize_t i
         self.search_slope = slope
         if self.kind == GLL:

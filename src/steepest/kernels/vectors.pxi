@@ -1,7 +1,7 @@
 # Vectors: sums in sixteen parts, and updates fused with the sum that comes next. Included by vectors_baseline.pyx,
 # vectors_avx2.pyx and vectors_avx512.pyx, which differ by their flags alone.
-# Here because the bits must not depend on the instruction set. The arithmetic is that of reference/descent.py. Tested in
-# tests/test_descent.py.
+# Here because the bits must not depend on the instruction set. The arithmetic is that of reference/descent.py.
+# Tested in tests/test_descent.py.
 #
 # What limits them: memory beyond the cache, and the latency of an addition inside it; hence the sixteen parts.
 
