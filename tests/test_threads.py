@@ -126,6 +126,26 @@ def test_every_row_is_done_once(eager):
         assert shared({}, count, rows) == (GOOD, list(range(rows)))
 
 
+def test_what_is_known_to_pay_is_shared_without_a_trial():
+    done, lock = [], threading.Lock()
+
+    def part(i, first, last):
+        time.sleep(0.001)
+        with lock:
+            done.append((i, first, last))
+        return GOOD
+
+    for rows in (2, 3, 40):
+        done.clear()
+        assert threads.share_at_once(part, 5, 5 + rows, np.zeros(2, np.intc)) == GOOD
+        assert sorted(row for _, first, last in done for row in range(first, last)) == list(range(5, 5 + rows))
+        assert rows < 40 or {i for i, _, _ in done} == {0, 1}
+    for rows, team in ((1, 2), (9, 1)):
+        done.clear()
+        assert threads.share_at_once(part, 0, rows, np.zeros(team, np.intc)) == GOOD
+        assert done == [(0, 0, rows)]
+
+
 def test_what_comes_before_the_first_failure_is_finished(eager):
     late, early = ValueError("late"), ValueError("early")
     for outcomes, expected in (({20: late, 9: early}, early), ({20: late}, late), ({20: TAMPERED, 25: late}, TAMPERED)):

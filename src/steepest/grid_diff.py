@@ -10,7 +10,7 @@ import numpy as np
 
 from .grid_arrays import as_outs, as_team, check_apart
 from .grid_rules import axis_rule
-from .threads import share
+from .threads import share_at_once
 
 __all__ = ["diff"]
 
@@ -134,7 +134,7 @@ def diff(f, spacing=1.0, *, axis=-1, n=1, order=2, edge_order=None, boundary="on
 
 
 def _apply(sums, f, out, axis, team):
-    sums.apply(f, out, axis, share if team > 1 else None, team)
+    sums.apply(f, out, axis, share_at_once if team > 1 else None, team)
 
 
 def _is_plain(array):

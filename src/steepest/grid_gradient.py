@@ -14,7 +14,7 @@ except ImportError:     # NumPy 1
 
 from .backends import current
 from .grid_arrays import as_outs, as_team, check_apart, has_overrides, new_like, plain
-from .threads import share
+from .threads import share_at_once
 
 __all__ = ["gradient"]
 
@@ -133,7 +133,7 @@ def gradient(f, *varargs, axis=None, edge_order=1, out=None, threads=None):
         outs = [new_like(given, value) for _ in axes]
     backend, team = current(), as_team(threads, f.size)
     for result, i, rule in zip(outs, axes, rules, strict=True):
-        backend.sweep(f, np.asarray(result), i, *rule, share if team > 1 else None, team)
+        backend.sweep(f, np.asarray(result), i, *rule, share_at_once if team > 1 else None, team)
     return outs[0] if len(axes) == 1 else tuple(outs)
 
 

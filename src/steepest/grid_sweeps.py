@@ -11,7 +11,7 @@ import numpy as np
 from .backends import current
 from .reference import fused as reference
 from .reference.fused import Rule, check_rule
-from .threads import share
+from .threads import share_at_once
 
 # Numbers at a node up to which axes along which nothing is differentiated are taken together as one node.
 WIDEST = 4096
@@ -177,7 +177,7 @@ class FieldSweep:
         inner = width * (2 if fields[0].dtype.kind == "c" else 1)
         outer = width * (2 if kind.kind == "c" else 1)
         sweep.run([_numbers(field, shape, inner) for field in laid], [_numbers(out, shape, outer) for out in written],
-                  share if team > 1 else None, team)
+                  share_at_once if team > 1 else None, team)
         for out, result in zip(given, written, strict=True):
             if out is not result:
                 copy_to(out, result)
