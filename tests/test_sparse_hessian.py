@@ -184,6 +184,7 @@ def test_ten_thousand_variables_take_six_gradients():
     ({"sparsity": "all"}, TypeError, "sparsity must be"),
     ({"sparsity": (1, 1), "format": "bsr"}, ValueError, "format must be one of"),
     ({"format": "csr"}, ValueError, "with sparsity only"),
+    ({"sparsity": (1, 1), "method": "adaptive"}, ValueError, "for second derivatives"),
     ({"sparsity": (1, 1), "verify": 1}, TypeError, "verify must be True or False"),
     ({"sparsity": (1, 1), "out": np.zeros((N, N))}, ValueError, "out must be a csr_array"),
 ], ids=str)
@@ -193,3 +194,15 @@ def test_bad_patterns_are_refused_before_f_is_called(options, error, message, gr
     with pytest.raises(error, match=message):
         sd.hessian(f, X, **options, **({"grad": f} if grad else {}))
     assert f.calls == 0
+
+
+def test_noise_and_scales_of_values_are_heeded_and_those_of_a_gradient_refused():
+    rng = np.random.default_rng(1)
+    found = sd.hessian(lambda x: rosen(x) + 1e-5 * rng.normal(), X, sparsity=(1, 1), noise=1e-5, verify=False)
+    assert error_of(found) < 1e-3
+    sizes = np.tile([1e-4, 1e4], N // 2)
+    found = sd.hessian(lambda x: rosen(x / sizes), X * sizes, sparsity=(1, 1), x_scale="auto", verify=False)
+    assert abs(found.toarray() * np.outer(sizes, sizes) - EXACT).max() < 1e-3 * abs(EXACT).max()
+    for options in ({"noise": 1e-5}, {"x_scale": "auto"}):
+        with pytest.raises(NotImplementedError, match="together with sparsity"):
+            sd.hessian(None, X, grad=rosen_der, sparsity=(1, 1), **options)

@@ -6,7 +6,9 @@ the colours in patterns.py. Tested in tests/test_compressed.py and tests/faults/
 """
 
 import warnings
+import weakref
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +83,7 @@ class CompressedRun(Run):
             keep = np.zeros(self.shape[0], bool)
             keep[self.ranks[rows]] = True
         if rule is not None:
-            rule = tuple(part if part.size == 1 else self._by_rank(rows, part) for part in rule)
+            rule = [part if part.size == 1 else self._by_rank(rows, part) for part in rule]
         return Entries(self, rows, keep, rule, method, with_base, order)
 
     def _by_rank(self, rows, numbers):
@@ -181,7 +183,7 @@ class CompressedRun(Run):
             return None
         if not (self.kernels.is_point(x) and x.shape == self.shape and x.dtype == self.dtype):
             return None
-        _check_out(out, self)
+        check_sparse_out(out, self)
         code, value = self.sweep_once(x, None)
         if code == GOOD:
             return _commit(self.shaped(value), out, self)
@@ -189,7 +191,7 @@ class CompressedRun(Run):
 
     def jacobian(self, x, f0, out, full_output):
         """The sparse Jacobian with every fallback."""
-        _check_out(out, self)
+        check_sparse_out(out, self)
         m = self.coloring.shape[0]
         self.take_results(m)
         x = self.seen(x)
@@ -213,7 +215,7 @@ class CompressedRun(Run):
     def _finish(self, found, value, out, full_output):
         if found is None:
             return _commit(self.shaped(value), out, self)
-        return _deliver(found, self, out, full_output)
+        return deliver_sparse(found, self, out, full_output)
 
     def times(self, value, v):
         """The product with a vector, as a row."""
@@ -250,7 +252,8 @@ class Entries:
 
     def __init__(self, run, some, keep, rule, method, with_base, order=None):
         settings = run.settings
-        self.run, self.some, self.keep, self.rule, self.with_base = run, some, keep, rule, with_base
+        self.run: Any = weakref.proxy(run)      # which holds these
+        self.some, self.keep, self.rule, self.with_base = some, keep, rule, with_base
         self.method = settings.method if method is None else method
         if order is None:
             order = settings.order if self.method == settings.method else min(settings.order, 2)
@@ -426,7 +429,7 @@ class EntryBars(Bars):
         return tuple(found)
 
 
-def _deliver(found, run, out, full_output):
+def deliver_sparse(found, run, out, full_output):
     """Warn, write to `out`, and give the caller what was asked for; as `differencing.deliver`."""
     unresolved, message = bool((found.status >= UNRESOLVED).any()), ""
     if unresolved or full_output:
@@ -441,7 +444,7 @@ def _deliver(found, run, out, full_output):
     return Derivative(value, error, step, run.nfev, status, message, not unresolved)
 
 
-def _check_out(out, run):
+def check_sparse_out(out, run):
     """Refuse an `out` that the Jacobian cannot be written to."""
     if out is None:
         return
@@ -461,7 +464,7 @@ def _commit(value, out, run):
     """Write a Jacobian to `out`, if there is one."""
     if out is None:
         return value
-    _check_out(out, run)    # again: f may have changed it
+    check_sparse_out(out, run)    # again: f may have changed it
     if run.asked.format == "dense":
         out[...] = value
     else:

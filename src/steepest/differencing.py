@@ -392,6 +392,10 @@ class Run(Evaluation):
             found.doubt = COMPLEX_DOUBT
             found.status[found.status == Status.RESOLVED] = Status.UNRESOLVED
 
+    def of_reals(self):
+        """A run of the same f by central differences."""
+        return Run(self.f, central_of(self.settings), self.shape, self.dtype, vector=True)
+
     def line(self, settings, v):
         """A run of the same f along a direction."""
         return LineRun(self.f, settings, v)

@@ -29,7 +29,7 @@ def _checked(f, grad, x, method, step, rel_step, x_scale, bounds, noise, args, k
     if settings.choosing is not None:
         names = ", ".join(map(repr, METHODS))
         raise ValueError(f"method must be one of {names} for second derivatives, not {method!r}")
-    if sparsity is not None:
+    if sparsity is not None and grad is not None:
         refuse_with_sparsity(settings)
     if f is not None or grad is None:
         check_f(f)

@@ -11,7 +11,7 @@ of them, which bisection finds.
 
 import numpy as np
 
-from .differencing import AGREEMENT, Run, central_of
+from .differencing import AGREEMENT
 from .reference.callback import GOOD, LINE, working_type
 from .reference.difference import COMPLEX, FORWARD, ROW_CENTRAL, ROW_FIXED
 
@@ -30,7 +30,7 @@ class Prober:
         self.x, self.owner = x, run
         self.run = run
         if run.settings.method == COMPLEX:
-            self.run = Run(run.f, central_of(run.settings), run.shape, run.dtype, vector=True)
+            self.run = run.of_reals()
             self.run.count_from(run.nfev)
             self.run.take_results(f0.size)
             f0 = self.run.at_base(x)

@@ -10,7 +10,7 @@ import re
 import numpy as np
 
 from .curvature import Curvature
-from .differencing import LineRun, Run
+from .differencing import LineRun, Run, central_of
 from .errors import Status
 
 # A Hessian that differs from its transpose by so many of its error bars is none: grad is no gradient.
@@ -41,6 +41,10 @@ class OverGradient(Run):
         if self.results != count:
             raise ValueError(f"grad gives {self.results} numbers, expected {count}, as many as x has")
         self.known_by = "x"
+
+    def of_reals(self):
+        """A run of the same gradient by central differences."""
+        return GradientRun(self.f, central_of(self.settings), self.shape, self.dtype)
 
     def line(self, settings, v):
         """A run of the same gradient along a direction."""

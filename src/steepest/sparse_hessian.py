@@ -9,7 +9,7 @@ import copy
 
 import numpy as np
 
-from .compressed import CompressedRun, _check_out, _deliver
+from .compressed import CompressedRun, check_sparse_out, deliver_sparse
 from .curvature import HessianRun, Layout
 from .differencing import LineRun, central_of, some_direction, step_along
 from .errors import Status
@@ -117,7 +117,7 @@ class SparseHessianRun(HessianRun):
 
     def hessian(self, x, out, full_output):
         """The sparse Hessian with every fallback."""
-        _check_out(out, self)
+        check_sparse_out(out, self)
         seen = self.seen(x)
         found = self.solve(seen, None, full_output)
         if self.asked.verify and not self.asked.verified:
@@ -125,7 +125,7 @@ class SparseHessianRun(HessianRun):
             self.asked.verified = True
         for name in ("value", "error", "step", "status"):
             setattr(found, name, getattr(found, name)[:, None])
-        return _deliver(found, self, out, full_output)
+        return deliver_sparse(found, self, out, full_output)
 
     def verify_pattern(self, x, found):
         """Raise the ValueError that names an entry which the pattern lacks, if one is found."""
