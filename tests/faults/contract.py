@@ -202,7 +202,8 @@ def _checked_jacobian(f, x, **options):
 
 def _everywhere(x):
     """A pattern for four results: full, for the tests ask for every component; x is looked at, and not converted."""
-    return np.ones((4, np.size(x) if isinstance(x, (np.ndarray, list, float)) else X.size), bool)
+    flat = isinstance(x, (np.ndarray, float)) or (isinstance(x, list) and all(np.isscalar(entry) for entry in x))
+    return np.ones((4, np.size(x) if flat else X.size), bool)
 
 
 def _sparse(f, x, **options):
