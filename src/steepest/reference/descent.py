@@ -40,8 +40,8 @@ from .walks import (
 
 __all__ = [
     "BETAS", "CAREFULLY", "CONVERGED", "DECREASE", "EVALUATIONS", "FIXED", "GRADIENT", "ITERATIONS", "LONGEST",
-    "METHODS", "NOISE", "NONFINITE", "PAUSED", "PROJECTION", "RUNNING", "SHORTEST", "STALLED", "STEP", "TARGET", "VALUE",
-    "VARIANTS", "WINDOW", "Descent", "Options",
+    "METHODS", "NOISE", "NONFINITE", "PAUSED", "PROJECTION", "RUNNING", "SHORTEST", "STALLED", "STEP", "TARGET",
+    "VALUE", "VARIANTS", "WINDOW", "Descent", "Options",
 ]
 
 
