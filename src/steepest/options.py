@@ -27,11 +27,6 @@ METHODS = {
 ORDERS = {CENTRAL: (2, 4, 6, 8), FORWARD: (1, 2, 3, 4), BACKWARD: (1, 2, 3, 4), COMPLEX: (None,)}
 # Methods that choose their steps while they differentiate, and what the differences are meanwhile.
 CHOOSING = {"adaptive": CENTRAL, "switch": FORWARD}
-LATER = {
-    "noise": "noise-aware steps",
-    "method='switch'": "the switch from forward to central differences",
-    "x_scale='auto'": "automatic scales",
-}
 
 
 # What a sparse Jacobian can come as.
@@ -106,11 +101,6 @@ class Settings:
             setattr(other, name, value)
         other.by_default = other.step is None and other.rel_step is None and other.x_scale is None
         return other
-
-
-def later(name):
-    """Return the error for an option whose issue is not resolved yet."""
-    return NotImplementedError(f"{name} is not available in this version: {LATER[name]} will come in a later one")
 
 
 def check_options(method, order, step, rel_step, x_scale, bounds, noise, args, kwargs, vectorized, workers,
