@@ -91,7 +91,8 @@ def test_F7_nothing_grows_over_many_calls_half_of_them_raising(backend, entry, s
         work(rounds)
         grown = sys.getallocatedblocks() - blocks
         assert [sys.getrefcount(thing) for thing in watched] == references
-    assert grown <= 20, f"{grown} blocks over {rounds} calls"
+    # what leaks does so in every eighteenth call at least: in that call of f alone, raising or not
+    assert grown <= max(20, rounds // 50), f"{grown} blocks over {rounds} calls"
 
 
 @contextlib.contextmanager
