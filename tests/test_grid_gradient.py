@@ -454,7 +454,7 @@ def test_a_wrong_number_of_threads_is_refused_by_name():
 
 def test_threads_are_thought_of_when_there_is_work_for_them(monkeypatch):
     made = []
-    monkeypatch.setattr(grid_gradient, "share", lambda part, first, last, halts: made.append(len(halts)) or 0)
+    monkeypatch.setattr(grid_gradient, "share_at_once", lambda part, first, last, halts: made.append(len(halts)) or 0)
     monkeypatch.setattr(grid_arrays, "cores", lambda: 4)
     for shape, threads in (((1_000_000,), None), ((300, 300), None), ((300, 300), 3), ((1_000_000,), 1)):
         gradient(np.zeros(shape)[..., ::-1], axis=0, threads=threads)
