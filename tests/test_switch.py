@@ -125,9 +125,9 @@ def test_an_optimiser_ends_where_central_differences_end_and_pays_less():
     for method in ("forward", "central", "switch"):
         calls = []
         g = sd.Gradient(lambda x, calls=calls: calls.append(1) or rosen(x), FAR, method=method)
-        x = minimize(rosen, FAR, jac=g, method="BFGS", options={"gtol": 1e-9, "maxiter": 500}).x
+        x = minimize(rosen, FAR, jac=g, method="BFGS", options={"gtol": 1e-5, "maxiter": 500}).x
         results[method] = abs(rosen_der(x)).max(), len(calls)
-    assert results["switch"][0] <= max(10 * results["central"][0], 1e-7)
+    assert results["switch"][0] <= 10 * results["central"][0]
     assert results["switch"][0] <= results["forward"][0]
     assert results["switch"][1] <= results["central"][1]
 
