@@ -177,7 +177,7 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
     TypeError, ValueError
         Naming the argument, before f is called; or naming the evaluation in which f returned what is no number.
     NotImplementedError
-        For options that are not available yet.
+        By `jacobian`, for a `sparsity` together with options that search for steps.
 
     Warns
     -----

@@ -127,7 +127,7 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
         Naming the argument, before f is called; or naming the evaluation in which f returned what is no number, or an
         entry that `sparsity` lacks.
     NotImplementedError
-        For options that are not available yet.
+        For a `sparsity` and `grad` together with `noise` or an automatic scale.
 
     Warns
     -----

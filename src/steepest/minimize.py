@@ -90,7 +90,7 @@ def minimize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=No
     line_search : {"armijo", "wolfe", "hager-zhang", "gll"}, optional
         For "gd", "bb", "cg", "bfgs" and "lbfgs" without bounds.
     memory : int, optional
-        Pairs of "lbfgs". 20 take 6 % fewer evaluations than 10 on the problems of benchmarks/bench_descent.py.
+        Pairs of "lbfgs". 20 take fewer evaluations than 10, and twice the memory.
     variant : {"abbmin", "bb1", "bb2", "alternate"}, optional
         Step of "bb".
     beta : {"hager-zhang", "pr+", "dai-kou"}, optional
