@@ -153,3 +153,16 @@ def test_leaves_the_processor_alone():
     before = _processor.mode()
     yield
     assert _processor.mode() == before
+
+
+@pytest.fixture(autouse=True)
+def test_leaves_numpy_warning_as_it_did(request):
+    """What NumPy does about trouble with numbers is the same after every test, and for the next one.
+
+    `np.errstate` is Python code: Ctrl-C while it is being entered or left leaves it in force, which tests that press at
+    any moment (``pytest.mark.interrupted``) cannot prevent.
+    """
+    before = np.geterr()
+    yield
+    after = np.seterr(**before)
+    assert after == before or "interrupted" in request.keywords

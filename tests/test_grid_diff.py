@@ -345,6 +345,7 @@ def test_several_threads_may_differentiate_at_once():
 
 @pytest.mark.parametrize("shape", [(100, 200_000), (20_000_000,), (1_000_000, 20)])
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.interrupted
 def test_ctrl_c_ends_a_sweep_before_its_end(shape, threads):
     f, out = np.zeros(shape, np.float32), np.full(shape, 7.5, np.float32)
     stop, interrupted = threading.Event(), 0

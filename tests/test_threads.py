@@ -209,6 +209,7 @@ def test_lingering_ends_when_the_flag_is_set_or_patience_does(floor):
     setter = threading.Timer(0.05, flags.__setitem__, (1, 1))
     setter.start()
     assert floor.linger(flags, 1, 2**62)
+    assert floor.linger(flags, 1, 2**62, 5)
     for wrong in (np.zeros(3), np.zeros(6, np.intc)[::2]):
         with pytest.raises(ValueError, match="flags must be"):
             floor.linger(wrong, 1, 1)

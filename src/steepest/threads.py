@@ -5,6 +5,7 @@ tests/faults/test_native.py.
 """
 
 import contextlib
+import functools
 import os
 import threading
 import time
@@ -22,12 +23,15 @@ __all__ = ["set_num_threads"]
 PAYS = 200_000
 # Each piece is this share of one thread's part of what is left, so that all end at nearly the same time, as long as it
 # takes so many nanoseconds: what taking it costs does not count then.
-SHARE = 0.6
-WORTH = 10_000
+SHARE = 0.8
+WORTH = 20_000
 
 # How often the calling thread looks whether the others are done before it sleeps until they are: about 100
-# microseconds. To be woken takes about 20, and they end at nearly the same time.
+# microseconds. To be woken takes about 20, and they end at nearly the same time. As long a helper looks for its next
+# errand: whoever descends asks again and again.
 LOOKS = 3_000
+# Looks from the moment when another thread calls to the one when it has let go of the GIL.
+GRACE = 60
 
 _lock = threading.Lock()
 _helpers: list = []         # all of them
@@ -124,13 +128,16 @@ class _Helper(threading.Thread):
             _at_exit.append(_let_go)
         self.wake = threading.Lock()
         self.wake.acquire()
+        self.called = np.zeros(1, np.intc)
         self.errand: list = []
         self.ending = False
 
     def run(self):
         """Do errands until the interpreter ends."""
         while True:
+            linger(self.called, 0, LOOKS, GRACE)
             self.wake.acquire()
+            self.called[0] = 0
             if self.ending:
                 return
             shared, i, claim = self.errand.pop()
@@ -193,14 +200,15 @@ def share_at_once(part, first, last, halts):
     return _Shared(part, first, last, halts, 1).run()
 
 
+@functools.lru_cache(maxsize=64)
 def pieces_of(first, last, share, least):
     """Rows in pieces that grow shorter: a share of those that are left, and at least so many."""
-    pieces: deque = deque()
+    pieces = []
     while first < last:
-        end = min(last, first + max(1, least, int((last - first) * share)))
+        end = min(last, first + max(least, int((last - first) * share)))
         pieces.append((first, end))
         first = end
-    return pieces
+    return tuple(pieces)
 
 
 class _Shared:
@@ -212,7 +220,8 @@ class _Shared:
 
     def __init__(self, part, first, last, halts, least):
         self.part, self.halts = part, halts
-        self.pieces = pieces_of(first, last, SHARE / len(halts), least)
+        least = 1 << max(1, least).bit_length() - 1         # the same from call to call, for their pieces are kept
+        self.pieces = deque(pieces_of(first, last, SHARE / len(halts), least))
         self.at = [last] * len(halts)       # the first row of the piece that each thread is at
         self.wrong = last                   # the first row of the piece that went wrong
         self.outcome = GOOD
@@ -270,6 +279,7 @@ class _Shared:
                 self.lent.append((i, claim))
                 helper.errand.append((self, i, claim))
                 helper.wake.release()
+                helper.called[0] = 1
             self.work(0)
         except BaseException:
             self.halts[:] = 1

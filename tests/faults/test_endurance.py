@@ -357,7 +357,7 @@ def answered(waits):
 # One that comes in a finalizer is dropped there by Python, with a word about it, and shot again.
 def untraced(test):
     dropped = pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
-    return pytest.mark.no_cover(dropped(test))
+    return pytest.mark.interrupted(pytest.mark.no_cover(dropped(test)))
 
 
 @untraced

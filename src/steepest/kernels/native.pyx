@@ -325,8 +325,11 @@ cdef int stop(NativeFunction self, int status) except -1 with gil:
     raise FunctionError(f"{self.label} returned the status {status}: it cannot go on", status)
 
 
-def linger(cnp.ndarray flags not None, Py_ssize_t i, Py_ssize_t looks):
-    """Look at ``flags[i]``, without the GIL, until it is set or has been looked at so often; return whether it is."""
+def linger(cnp.ndarray flags not None, Py_ssize_t i, Py_ssize_t looks, Py_ssize_t grace=0):
+    """Look at ``flags[i]``, without the GIL, until it is set or has been looked at so often; return whether it is.
+
+    Who sets it holds the GIL: `grace` looks later it may be free, and need not be slept for.
+    """
     if cnp.PyArray_TYPE(flags) != cnp.NPY_INT or not cnp.PyArray_ISCARRAY(flags) or not 0 <= i < flags.size:
         raise ValueError("flags must be a contiguous array of C integers with an entry i")
     cdef const volatile int *flag = <const volatile int *>cnp.PyArray_DATA(flags) + i
@@ -334,4 +337,7 @@ def linger(cnp.ndarray flags not None, Py_ssize_t i, Py_ssize_t looks):
         while not flag[0] and looks > 0:
             steepest_pause()
             looks -= 1
+        if flag[0]:
+            for _ in range(grace):
+                steepest_pause()
     return flag[0] != 0

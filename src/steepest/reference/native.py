@@ -24,16 +24,20 @@ _GUARD = 8      # numbers
 _GUARD_WORD = np.uint64(0xA5A5A5A5A5A5A5A5)
 
 
-def linger(flags, i, looks):
+def linger(flags, i, looks, grace=0):
     """Look at ``flags[i]`` until it is set or has been looked at so often; return whether it is.
 
-    Other threads run meanwhile: the kernel looks without the GIL, this lets go of it between two looks.
+    Other threads run meanwhile: the kernel looks without the GIL, this lets go of it between two looks, and once more
+    for each of `grace`.
     """
     if flags.dtype != np.intc or not flags.flags.carray or not 0 <= i < flags.size:
         raise ValueError("flags must be a contiguous array of C integers with an entry i")
     while not flags[i] and looks > 0:
         time.sleep(0)
         looks -= 1
+    if flags[i]:
+        for _ in range(grace):
+            time.sleep(0)
     return bool(flags[i])
 
 
