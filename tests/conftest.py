@@ -7,6 +7,7 @@ It tests that neither importing steepest nor any test changes rounding or the tr
 import contextlib
 import ctypes
 import ctypes.util
+import gc
 import platform
 import sys
 from typing import ClassVar
@@ -145,6 +146,13 @@ def processor():
 def import_leaves_the_processor_alone():
     """Importing steepest changes no rounding and flushes no denormals."""
     assert _mode_after_import == _mode_before_import
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_is_there_is_no_garbage():
+    """Tests that look for garbage need not go through all tests, reports and modules, which stay to the end anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
