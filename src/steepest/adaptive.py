@@ -118,6 +118,9 @@ class Climb:
 
     Parameters
     ----------
+    run : Run
+    among : array
+        Its rows, one for each row of the ladder.
     ladder : Ladder
     h, least, room, size, origin : arrays, (rows,)
         First steps; steps to which they rise at once; the longest that there can be; |x|; the real part of x.
@@ -127,8 +130,8 @@ class Climb:
 
     ROWS = ("rows", "h", "least", "room", "size", "origin", "top", "rises", "losses", "stride")
 
-    def __init__(self, ladder, h, least, room, size, origin, resolution):
-        self.ladder, self.resolution, self.levels = ladder, resolution, 0
+    def __init__(self, run, among, ladder, h, least, room, size, origin, resolution):
+        self.run, self.among, self.ladder, self.resolution, self.levels = run, among, ladder, resolution, 0
         self.h, self.least, self.room, self.size, self.origin = np.minimum(h, room), least, room, size, origin
         self.rows, self.top = np.arange(h.size), self.h
         self.rises, self.losses, self.stride = (np.zeros(h.size, np.intp) for _ in range(3))
@@ -136,15 +139,17 @@ class Climb:
 
     def go_on(self, glimpses, step, rtol):
         """Take a level into the tables, choose the steps of the next, and leave out the rows that are done."""
-        difference, largest, both, self.ahead[self.rows], _ = glimpses.table()
-        ladder, rows = self.ladder, self.rows
+        difference, largest, both, ahead, _ = glimpses.table()
+        ladder, rows, run, among = self.ladder, self.rows, self.run, self.among[self.rows]
+        self.ahead[rows] = run.any_of(ahead[:, None], among)
         self.levels += 1
         may_rise = np.where((self.rises < RISES) & (self.top < self.room), 1 + (self.top < self.least), 0)
         last = (step <= self.resolution * self.size) | (self.losses >= LOSSES) | (self.levels >= LEVELS)
         wants = ladder.climb(rows, difference, largest, both, self.size, step, may_rise, last, glimpses.eps, rtol)
+        wants = (run.joined(np.minimum, (wants[:, None] - 1) % 4, among, 3) + 1) % 4     # those who go down come first
         up, far = wants == UP, wants == FAR_DOWN
         if far.any():
-            self.losses = self.losses + (ladder.state[rows] == LOST).any(axis=1)
+            self.losses = self.losses + run.any_of(ladder.state[rows] == LOST, among)
         self.stride = np.where(far, np.minimum(self.stride + 1, STRIDE), 0)
         self.h = self.h / RATIO ** np.maximum(self.stride, 1)
         if up.any():
@@ -168,26 +173,25 @@ class AdaptiveRun(Run):
         real = working_type(self.dtype)
         origin = np.ascontiguousarray(self.origin(x).real, real)
         if self.bounds[0] is not None:
-            refuse_outside(origin, *self.bounds)
+            refuse_outside(origin, *self.limits(slice(None)))
         if f0 is None and not self.each and self.rows:
             f0 = self.at_base(x)
         wide = np.result_type(real, np.complex64) if self.function.as_complex else real
-        found = Found(np.full((self.rows, self.results), np.nan, wide), None)
-        found.base, found.one_sided = f0, np.zeros(self.rows, bool)
+        found = Found(np.full(self.extent, np.nan, wide), None)
+        found.base, found.one_sided = f0, np.zeros(self.extent[0], bool)
         shape = found.value.shape
         found.status = np.full(shape, Status.NONFINITE, np.int8)
         found.step, found.error = np.zeros(shape, real), np.full(shape, np.inf, real)
-        chunk = max(1, COMPONENTS // max(1, self.results))
-        for first in range(0, self.rows, chunk):
-            rows = np.arange(first, min(first + chunk, self.rows))
+        for rows in self.portions(COMPONENTS):
             self._solve_rows(rows, origin[rows], x, found)
         if f0 is not None:
-            self._mark_where_f_is_not_finite(np.asarray(f0).reshape(-1), found)
+            self._mark_where_f_is_not_finite(self.of_results(np.reshape(f0, -1)), found)
         return found
 
     def first_steps(self, x):
         """The first step of every row, and the least to which one rises."""
-        settings, size = self.settings, self.size(x)
+        settings = self.settings
+        size = _size(x.reshape(-1)).astype(working_type(self.dtype))
         share = FIRST[settings.n] * (SHORTER if settings.rtol is not None else 1)
         if settings.step is not None:
             step = as_positive(settings.step, self.shape, self.dtype, "step")
@@ -203,16 +207,16 @@ class AdaptiveRun(Run):
 
     def size(self, x):
         """|x| of every row."""
-        x = self.origin(x)
-        return np.maximum(abs(x.real), abs(x.imag)).astype(working_type(self.dtype))
+        return _size(self.origin(x)).astype(working_type(self.dtype))
 
     def _solve_rows(self, rows, origin, x, found):
         """Difference some rows: fixed ones, central ones, and those with room, or finite values, on one side only."""
         n = self.settings.n
-        h, least = (part[rows] for part in self.first_steps(x))
+        h, least = (self.of_rows(part)[rows] for part in self.first_steps(x))
         below = above = np.full(origin.shape, np.inf)
         if self.bounds[0] is not None:
-            below, above = origin - self.bounds[0][rows], self.bounds[1][rows] - origin
+            lower, upper = self.limits(rows)
+            below, above = origin - lower, upper - origin
         fixed = below + above == 0
         found.value[rows[fixed]], found.error[rows[fixed]], found.status[rows[fixed]] = 0, 0, Status.FIXED
         reach, near, far = (n + 1) // 2, np.minimum(below, above), np.maximum(below, above)
@@ -221,7 +225,7 @@ class AdaptiveRun(Run):
         if central.any():
             some = rows[central]
             forward[central] = self._climb(some, CENTRAL, h[central], least[central], near[central] / reach, x, found)
-            lost[central] = (found.status[some] == Status.NONFINITE).any(axis=1)
+            lost[central] = self.any_of(found.status[some] == Status.NONFINITE, some)
         one_sided = lost | ~(fixed | central)
         for method, chosen, room in ((FORWARD, one_sided & forward, above), (BACKWARD, one_sided & ~forward, below)):
             if chosen.any() and self._base_is_good(x, found.base):
@@ -237,13 +241,13 @@ class AdaptiveRun(Run):
         points = (n + 1) // 2 if method == CENTRAL else n
         even = n if method == CENTRAL and n % 2 == 0 else 0
         scheme = {"order": 2 * points, "n": 1} if even else {"order": power}
-        columns = self.results * (2 if self.function.as_complex else 1)
+        columns = self.extent[1] * (2 if self.function.as_complex else 1)
         ladder = self.kernels.Ladder(rows.size, columns, self.dtype, power, n, _weight(method, points, n))
         if self.settings.noise is not None:
             ladder.noise[...] = self.settings.noise
         room = np.minimum(room, info.max / 64).astype(real) * (1 - 8 * info.eps)    # of which rounding takes nothing
-        climb = Climb(ladder, h, least, room, self.size(x)[rows], self.origin(x).real[rows].astype(real),
-                      RESOLUTION * info.eps)
+        climb = Climb(self, rows, ladder, h, least, room, self.size(x)[rows],
+                      self.origin(x).real[rows].astype(real), RESOLUTION * info.eps)
         base = None
         while climb.rows.size:
             step = self._exact(climb.h, climb.origin, points)
@@ -278,7 +282,7 @@ class AdaptiveRun(Run):
             good = error <= UNRESOLVED_SHARE * size
             good |= ~ladder.guessed & (ladder.kink <= ladder.error) & (error <= 10 * ladder.rounding)
             good &= done | ((ladder.agreed >= 2) & (error <= CLOSE * size))
-            good &= ~self._spikes(ladder, method, found.base)
+            good &= ~self._spikes(rows, ladder, method, found.base)
             nothing = ~known | (~good & (~done | ladder.guessed))
         error = np.where(nothing, np.inf, error)
         resolved = Status.RESOLVED if method == CENTRAL else Status.ONE_SIDED
@@ -291,11 +295,12 @@ class AdaptiveRun(Run):
         for kept, new in ((found.value, value), (found.error, error), (found.step, step), (found.status, status)):
             kept[rows] = np.where(wanting, new, kept[rows])
 
-    def _spikes(self, ladder, method, base):
+    def _spikes(self, rows, ladder, method, base):
         """Where f(x) is off the mean of both sides, which all differences have passed by."""
         if base is None or method != CENTRAL or self.each:
             return np.zeros(ladder.value.shape, bool)
-        middle = np.asarray(base).reshape(-1).view(ladder.value.dtype)
+        middle = self.of_results(np.reshape(base, -1))[rows]
+        middle = np.ascontiguousarray(middle).view(ladder.value.dtype)
         h, rounding = ladder.tables[2][..., 0], ladder.tables[1][..., 0]
         allowed = abs(ladder.bend) * h + SPIKE * rounding * h
         return (ladder.count >= 2) & (abs(ladder.even / 2 - middle) > allowed)
@@ -304,6 +309,10 @@ class AdaptiveRun(Run):
         """There is no derivative where there is no f(x), whatever there is on both sides."""
         bad = ~np.isfinite(base) & (found.status != Status.FIXED)
         found.value[bad], found.error[bad], found.status[bad] = np.nan, np.inf, Status.NONFINITE
+
+
+def _size(x):
+    return np.maximum(abs(x.real), abs(x.imag))
 
 
 def _weight(method, points, n):

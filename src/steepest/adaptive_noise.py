@@ -3,6 +3,8 @@
 Here because the ladder takes a level and knows nothing of how one is found. Tested in tests/test_noisy.py.
 """
 
+import numpy as np
+
 from .adaptive import AdaptiveLineRun, AdaptiveRun
 from .memory import remembered
 from .noisy import levels_of
@@ -11,7 +13,9 @@ __all__ = ["AdaptiveNoisyLineRun", "AdaptiveNoisyRun"]
 
 
 class AdaptiveNoisyRun(AdaptiveRun):
-    """`AdaptiveRun` with ``noise="auto"``."""
+    """`AdaptiveRun` with ``noise="auto"``; `level` as of `NoisyRun`."""
+
+    level: np.ndarray | None = None
 
     def solve(self, x, f0=None, full=False, swept=None):
         """Difference at x, with every fallback."""
@@ -20,8 +24,8 @@ class AdaptiveNoisyRun(AdaptiveRun):
         if not self.each and f0 is None:
             f0 = self.value_at(x)
         settings = self.settings
-        level, doubt = remembered(settings.memory, "noise", lambda: levels_of(self, x, f0))
-        self.settings = settings.but(noise=float(level.max(initial=0.0)) or None)
+        self.level, doubt = remembered(settings.memory, "noise", lambda: levels_of(self, x, f0))
+        self.settings = settings.but(noise=float(self.level.max(initial=0.0)) or None)
         try:
             found = super().solve(x, f0, full)
         finally:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .arrangement import ByEntry
 from .differencing import BLOCK, LineRun, Run, callers_level, central_of, in_type_of_x
-from .error_bars import Bars
 from .errors import DifferenceWarning, Status
 from .missing_entries import find_missing
 from .options import Sparsity, as_like, check_out
@@ -35,7 +35,7 @@ from .results import Derivative, describe
 SHARED_BLOCK = 2**22
 
 
-class CompressedRun(Run):
+class CompressedRun(ByEntry, Run):
     """A run whose rows are the stored entries of a sparse Jacobian; otherwise as `Run`.
 
     Parameters
@@ -54,7 +54,7 @@ class CompressedRun(Run):
         self.coloring: Coloring = self.asked.pattern
         super().__init__(f, settings, shape, dtype, vector=True)
         self.function.fresh = True      # every group is put into a fresh copy of x, whatever f does to it
-        self.moved = self.coloring.sources()[1]     # the column that is moved for each entry
+        self.shown, self.moved = self.coloring.sources()
         self.entries = self.moved.size
         self.columns = self.coloring.plan()[1]      # in the order of colours, in which they are planned
         ranks = np.empty_like(self.columns)
@@ -64,8 +64,8 @@ class CompressedRun(Run):
         self.real = working_type(self.dtype)
         self.parts = 2 if self.function.as_complex and settings.method != COMPLEX else 1    # numbers of an entry
         # whether one call of the kernel does it all
-        self.at_hand = (self.pooled is None and settings.bar is None and not self.team and self.bounds[0] is None
-                        and settings.method != COMPLEX)
+        self.at_hand = (self.sweeps and self.pooled is None and settings.bar is None and not self.team
+                        and self.bounds[0] is None and settings.method != COMPLEX)
 
     def compress(self):
         """Return the memory for one x, made once it is known that f has as many results as the pattern has rows."""
@@ -98,10 +98,6 @@ class CompressedRun(Run):
         """The number that is moved for each entry."""
         return x.reshape(-1)[self.moved]
 
-    def look(self):
-        """What looks at the values of a sweep, for error bars."""
-        return EntryBars(self)
-
     def again(self, rows, step, method, x, f0, look=None, **scheme):
         """Difference some entries with steps of their columns' own: ``(differences, results or None)``."""
         step = np.ascontiguousarray(step, self.real)
@@ -120,8 +116,9 @@ class CompressedRun(Run):
             colors.set_base(f0)
         parts = self.parts
         data = np.empty(self.entries * parts, self.real)
+        seen: list = []     # the entries that each block has shown
         if look is not None:
-            look.begin(differences, data.reshape(-1, parts))
+            look.blocks.clear()
         self.foresee(colors, entries)
         bad = 0
         for first in range(0, colors.rows, max(colors.block, 1)):
@@ -133,10 +130,15 @@ class CompressedRun(Run):
             if found:
                 differences.mark_overflow(first, last, data.reshape(-1, parts))
             if look is not None:
-                look(differences, first, last)
+                view = differences.view(first, last)
+                view.result = data.reshape(-1, parts)[view.places]
+                look(view, 0, view.places.size)
+                seen.append(view.places)
             bad += found
         code = function.finish()
         differences.bad = bad
+        if seen:
+            look.blocks = [in_order(look.blocks, seen, self.entries, rows)]
         value = self._numbers([data.reshape(-1, parts)])
         return code, value if rows is None else value[rows]
 
@@ -202,13 +204,13 @@ class CompressedRun(Run):
             raise ValueError(
                 f"sparsity must have one row for each result of f, but has {m} and f gives {self.results}")
         found = value = code = None
-        if not full_output and self.settings.method != COMPLEX:
+        if self.sweeps and not full_output and self.settings.method != COMPLEX:
             code, value = self.sweep_once(x, f0)
         if code != GOOD:
             found = self.solve(x, f0, full_output, code)
             value = found.value
         if verifying:
-            find_missing(self, x, f0, value)
+            find_missing(self, x, f0, value, found)
             self.asked.verified = True
         return self._finish(found, value, out, full_output)
 
@@ -216,6 +218,14 @@ class CompressedRun(Run):
         if found is None:
             return _commit(self.shaped(value), out, self)
         return deliver_sparse(found, self, out, full_output)
+
+    def steps_to_try(self, steps, found):
+        """By how much the columns are moved, all at once, to look for an entry that is missing; `steps` by default."""
+        return steps
+
+    def noise_of_results(self):
+        """The noise in each result of f, as far as it is known."""
+        return self.settings.noise if isinstance(self.settings.noise, float) else 0.0
 
     def times(self, value, v):
         """The product with a vector, as a row."""
@@ -339,7 +349,7 @@ class Entries:
         color = run.coloring.colors[run.moved[places]] - first
         return SimpleNamespace(
             places=places, kind=self.columns.kind[ranks], step=self.columns.step[ranks], reach=now.reach,
-            one_sided=now.one_sided, own_base=True,
+            one_sided=now.one_sided, own_base=True, has_base=now.has_base,
             values=now.values.reshape(now.block, now.width, m, parts)[color, :, rows],
             base=now.base.reshape(m, parts)[rows],
         )
@@ -399,34 +409,15 @@ class Entries:
         return self.now.base
 
 
-class EntryBars(Bars):
-    """What one sweep shows of the rounding and the bends of f, for each entry."""
-
-    def __init__(self, run):
-        super().__init__(run.settings, run.dtype, run.function)
-        self.run, self.some, self.places, self.data = run, None, [], None
-
-    def begin(self, differences, data):
-        """Forget an earlier sweep; what comes of this one will be in `data`."""
-        self.blocks.clear()
-        self.places.clear()
-        self.some, self.data = differences.some, data
-
-    def __call__(self, differences, first, last):
-        view = differences.view(first, last)
-        view.result = self.data[view.places]
-        self.places.append(view.places)
-        super().__call__(view, 0, view.places.size)
-
-    def table(self):
-        """What `Bars` tells, each with one row for each entry."""
-        places = np.concatenate(self.places)
-        found = []
-        for part in super().table():
-            array = np.empty_like(part)
-            array[places] = part
-            found.append(array if self.some is None else array[self.some])
-        return tuple(found)
+def in_order(blocks, places, entries, some):
+    """What was kept of the blocks of a sweep as one, with a row for each entry, or for some of them."""
+    places, kept = np.concatenate(places), []
+    for parts in zip(*blocks, strict=True):
+        part = np.concatenate(parts)
+        array = np.empty((entries, *part.shape[1:]), part.dtype)
+        array[places] = part
+        kept.append(array if some is None else array[some])
+    return tuple(kept)
 
 
 def deliver_sparse(found, run, out, full_output):

@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 
+from .arrangement import ByColumn
 from .backends import current
 from .compiled_functions import resolve
 from .error_bars import SHORTER, Bars, bars_of, order_of
@@ -59,7 +60,7 @@ class Found:
         self.doubt = ""
 
 
-class Run(Evaluation):
+class Run(ByColumn, Evaluation):
     """One f, one shape and type of x, one set of options: the memory of a derivative, used again and again.
 
     Parameters
@@ -290,11 +291,10 @@ class Run(Evaluation):
 
         A look at the values implies one at x itself, unless `scheme`, which goes to `make`, says otherwise.
         """
-        lower, upper = (None if bound is None else bound[rows] for bound in self.bounds)
         step = np.ascontiguousarray(step, working_type(self.dtype))
         rule = (step, np.zeros(1, step.dtype), step)
         scheme.setdefault("with_base", look is not None)
-        differences = self.make(rows, rule, lower, upper, method, **scheme)
+        differences = self.make(rows, rule, *self.limits(rows), method, **scheme)
         return differences, self.sweep(differences, x, rows, f0, look)[1]
 
     def _mend(self, found, x, f0):

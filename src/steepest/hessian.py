@@ -13,7 +13,6 @@ from .differentiate import as_vector, once
 from .options import METHODS, as_point, check_options, check_out, check_sparsity
 from .products import ProductRun
 from .reference.difference import refuse_outside
-from .roads import refuse_with_sparsity
 from .slopes import GradientLineRun, GradientRun, naming_grad
 
 __all__ = ["hessian", "hvp"]
@@ -29,8 +28,6 @@ def _checked(f, grad, x, method, step, rel_step, x_scale, bounds, noise, args, k
     if settings.choosing is not None:
         names = ", ".join(map(repr, METHODS))
         raise ValueError(f"method must be one of {names} for second derivatives, not {method!r}")
-    if sparsity is not None and grad is not None:
-        refuse_with_sparsity(settings)
     if f is not None or grad is None:
         check_f(f)
     if grad is not None:
@@ -42,6 +39,10 @@ def _checked(f, grad, x, method, step, rel_step, x_scale, bounds, noise, args, k
 def _over(grad, settings, *form):
     """The run for a gradient."""
     if settings.noise is None and not isinstance(settings.x_scale, str):
+        if settings.sparsity is not None:
+            from .sparse_hessian import SparseGradientRun
+
+            return SparseGradientRun(grad, settings, *form)
         return (GradientRun if len(form) == 2 else GradientLineRun)(grad, settings, *form)
     from .probed_curvature import of_gradient
 
@@ -126,8 +127,6 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
     TypeError, ValueError
         Naming the argument, before f is called; or naming the evaluation in which f returned what is no number, or an
         entry that `sparsity` lacks.
-    NotImplementedError
-        For a `sparsity` and `grad` together with `noise` or an automatic scale.
 
     Warns
     -----
@@ -164,10 +163,11 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
                            workers, progress, check_sparsity(sparsity, format, verify))
     x = as_vector(x, "Hessian")
     if settings.sparsity is not None:
-        from .sparse_hessian import SparseGradientRun, SparseHessianRun, sparse_hessian
+        from .sparse_hessian import SparseHessianRun, sparse_hessian
 
-        kind = SparseHessianRun if grad is None else SparseGradientRun
-        return once(sparse_hessian, kind(f if grad is None else grad, settings, x.shape, x.dtype), x, out, full_output)
+        run = (SparseHessianRun(f, settings, x.shape, x.dtype) if grad is None
+               else _over(grad, settings, x.shape, x.dtype))
+        return once(sparse_hessian, run, x, out, full_output)
     shape = (x.size, x.size)
     check_out(out, shape, x.dtype)
     run = _over(grad, settings, x.shape, x.dtype) if grad is not None else HessianRun(f, settings, x.shape, x.dtype)
@@ -207,7 +207,7 @@ def hvp(f, x, v, *, grad=None, method="central", step=None, rel_step=None, x_sca
 
     Raises
     ------
-    TypeError, ValueError, NotImplementedError
+    TypeError, ValueError
         As `hessian`; and when `v` does not suit `x`.
 
     Examples

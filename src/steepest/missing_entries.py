@@ -19,6 +19,8 @@ from .reference.difference import COMPLEX, FORWARD, ROW_CENTRAL, ROW_FIXED
 ROUNDING = 2.0**6
 # So many rows that are off are asked again: where f is bent they may be many.
 ASKED = 4
+# One of so many times the noise of f is none of it.
+NOISE = 10.0
 # A missing entry changes a row by at least this share of what it was off.
 SHARE = 0.05
 
@@ -59,7 +61,7 @@ class Prober:
             return value - self.f0
 
 
-def find_missing(run, x, f0, value):
+def find_missing(run, x, f0, value, found=None):
     """Raise the ValueError that names an entry which the pattern of a compressed run lacks, if one is found.
 
     Parameters
@@ -69,17 +71,19 @@ def find_missing(run, x, f0, value):
         Where, and f there.
     value : array, (entries, 1)
         The Jacobian there.
+    found : Found, optional
+        The same with its steps, where they had to be looked for.
     """
-    missing = missing_entry(run, x, f0, value)
+    missing = missing_entry(run, x, f0, value, found)
     if missing is not None:
         i, j = missing
         raise ValueError(f"sparsity lacks an entry: result {i} of {run.label} depends on x[{j}], but row {i} of the "
                          f"pattern has no entry in column {j}")
 
 
-def missing_entry(run, x, f0, value):
+def missing_entry(run, x, f0, value, found=None):
     """The row and the column of an entry that the pattern lacks; None when none is found."""
-    v = _direction(run, x)
+    v = _direction(run, x, found)
     if not v.any():
         return None
     prober = Prober(run, x, f0)
@@ -87,7 +91,7 @@ def missing_entry(run, x, f0, value):
     scale = run.times(abs(value), abs(v))[0].real
     eps = max(float(np.finfo(run.dtype).eps), run.function.coarsest)
     with np.errstate(all="ignore"):
-        rounding = ROUNDING * eps * abs(prober.f0)
+        rounding = ROUNDING * eps * abs(prober.f0) + NOISE * run.noise_of_results()
         off = abs(change - expected)
         excess = np.where(np.isfinite(off), off - AGREEMENT * scale - rounding, 0)
     suspects = np.flatnonzero(excess > 0)
@@ -98,13 +102,14 @@ def missing_entry(run, x, f0, value):
     return None
 
 
-def _direction(run, x):
+def _direction(run, x, found):
     """To move each column by a share of its step, to either side where it has both."""
     entries = run.prepare()
     entries.plan(run.compress(), x)
     step, kind = entries.in_order(entries.columns.step), entries.in_order(entries.columns.kind)
     if run.settings.method == COMPLEX:
         step = np.where(kind == ROW_FIXED, 0, np.sqrt(np.finfo(run.dtype).eps) * np.maximum(abs(x), 1))
+    step = run.steps_to_try(step, found)
     share = np.arange(x.size) * 0.6180339887498949
     share -= np.floor(share)
     share = np.where((share < 0.5) & (kind == ROW_CENTRAL), -0.5 - share, np.maximum(share, 1 - share))

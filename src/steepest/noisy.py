@@ -58,7 +58,7 @@ def levels_of(run, x, f0):
             level = np.where(resolved, found.level, 0).astype(real)
             doubt = f"noise level {np.median(np.maximum(level, floor)):.3g}" if resolved.all() else NO_LEVEL
     level = np.maximum(level, floor)
-    return np.broadcast_to(level, (run.rows, level.shape[1])), doubt
+    return run.of_results(level), doubt
 
 
 class NoisyRun(Probing):
@@ -66,7 +66,14 @@ class NoisyRun(Probing):
 
     Every component has a step of its own; an evaluation serves all results of f. Where the caller gives the steps, the
     noise makes the error bars wider and no more.
+
+    Attributes
+    ----------
+    level : array, (rows, columns), or None
+        The noise of every component, as the last call knew it.
     """
+
+    level: np.ndarray | None = None
 
     def solve(self, x, f0=None, full=False, swept=None):
         """Difference at x, with every fallback."""
@@ -76,6 +83,7 @@ class NoisyRun(Probing):
         if not self.each and f0 is None:
             f0 = self.value_at(x)
         level, doubt = remembered(self.settings.memory, "noise", lambda: levels_of(self, x, f0))
+        self.level = level
         name = "steps", self.settings.method
         if given:
             found = self._with_given_steps(x, f0, level)
@@ -99,18 +107,18 @@ class NoisyRun(Probing):
         rows = self._movable(x, found)
         settings = self.settings
         kinds = np.full(level.shape, settings.method)
-        base = np.ones(level.shape[1], bool) if self.each else np.isfinite(np.reshape(f0, -1))
+        base = np.ones(level.shape, bool) if self.each else self.of_results(np.isfinite(np.reshape(f0, -1)))
         if rows.size and base.any():
             search = Search(self, x, f0, rows, settings.method, level[rows])
-            search.outcome[:, ~base] = FAILED
+            search.outcome[~base[rows]] = FAILED
             if settings.method != CENTRAL and settings.order == settings.n == 1:
                 _by_curvature(search)
             self._take(found, kinds, rows, search.run_to_end(), settings.method)
             for method in (FORWARD, BACKWARD) if settings.method == CENTRAL else ():
-                again = rows[self._wanting(search, found.status[rows])[:, base].any(axis=1)]
+                again = rows[self.any_of(self._wanting(search, found.status[rows]) & base[rows], rows)]
                 if again.size:
                     other = Search(self, x, f0, again, method, level[again])
-                    other.outcome[:, ~base] = FAILED
+                    other.outcome[~base[again]] = FAILED
                     self._take(found, kinds, again, other.run_to_end(), method)
         self._settle_small(found, self.sizes(x)[:, None])
         bad = ~np.isfinite(found.value)
@@ -128,7 +136,7 @@ class NoisyRun(Probing):
     def _movable(self, x, found):
         """The rows that their bounds do not fix; the others are settled."""
         lower, upper = self.bounds
-        fixed = np.zeros(self.rows, bool) if lower is None else lower == upper
+        fixed = np.zeros(len(found.value), bool) if lower is None else self.of_rows(lower == upper)
         found.value[fixed], found.error[fixed], found.status[fixed] = 0, 0, Status.FIXED
         return np.flatnonzero(~fixed)
 
@@ -159,7 +167,7 @@ class NoisyRun(Probing):
         if self.each or not flat.any():
             return
         with np.errstate(all="ignore"):
-            share = found.error * size <= UNRESOLVED_SHARE * np.nanmax(abs(found.value) * size, axis=0, initial=0.0)
+            share = found.error * size <= UNRESOLVED_SHARE * self.largest(abs(found.value) * size)
         found.status[flat & share] = Status.RESOLVED
         if (flat & ~share).any():
             found.doubt = FLAT
@@ -237,10 +245,10 @@ def _by_curvature(search):
     run, rows, level = search.run, search.rows, search.level
     size = np.where(np.isfinite(search.base) & (search.base != 0), abs(search.base), 1.0)
     with np.errstate(all="ignore"):
-        h = search.size * np.minimum((level / size).min(axis=1, initial=1.0) ** 0.25, CHANGE)
+        h = search.size * np.minimum(run.joined(np.minimum, level / size, rows, 1.0) ** 0.25, CHANGE)
     curvature = np.full(level.shape, np.nan, level.dtype)
     for _ in range(2):
-        some = np.flatnonzero((np.isnan(curvature) & (search.outcome == PENDING)).any(axis=1) & (h > 0))
+        some = np.flatnonzero(run.any_of(np.isnan(curvature) & (search.outcome == PENDING), rows) & (h > 0))
         if not some.size:
             break
         look = _Second(run.function, None if run.each else search.base[some])
@@ -250,7 +258,8 @@ def _by_curvature(search):
             mu = second / h[some, None] ** 2
             good = calm & (second >= SEEN * level[some])
             curvature[some] = np.where(np.isnan(curvature[some]) & good, mu, curvature[some])
-            h[some] = np.minimum((level[some] / mu).min(axis=1) ** 0.25, search.size[some])
+            best = run.joined(np.minimum, level[some] / mu, rows[some], np.inf)
+            h[some] = np.minimum(best**0.25, search.size[some])
     _take_curvature(search, curvature)
 
 

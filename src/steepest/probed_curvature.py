@@ -12,12 +12,14 @@ References
 
 import numpy as np
 
+from .compressed_search import CompressedProbing
 from .errors import Status
 from .noisy import NoisyLineRun, NoisyRun, levels_of
 from .probing import Probing
 from .reference.difference import CENTRAL, COMPLEX
 from .scales import ScaledLineRun, ScaledRun, scales_at
 from .slopes import GradientLineRun, GradientRun
+from .sparse_hessian import SparseGradientRun
 
 
 def learn(run, x):
@@ -77,13 +79,24 @@ class ScaledGradientLineRun(GradientLineRun, ScaledLineRun):
     """Differences along one direction of a gradient whose scales it shows itself."""
 
 
+class NoisySparseGradientRun(SparseGradientRun, CompressedProbing, NoisyRun):
+    """Differences of a noisy gradient whose entries move together."""
+
+
+class ScaledSparseGradientRun(SparseGradientRun, CompressedProbing, ScaledRun):
+    """Differences of such a gradient whose scales it shows itself."""
+
+
 def of_gradient(grad, settings, *form):
     """The run for a gradient that is noisy or whose scales are not known; `form` is its shape and type, or a vector."""
     scaled, settings = isinstance(settings.x_scale, str), settings.but(
         x_scale=None if isinstance(settings.x_scale, str) else settings.x_scale)
-    line = len(form) == 1
+    plain, noisy, searched = (
+        (SparseGradientRun, NoisySparseGradientRun, ScaledSparseGradientRun) if settings.sparsity is not None
+        else (GradientRun, NoisyGradientRun, ScaledGradientRun) if len(form) == 2
+        else (GradientLineRun, NoisyGradientLineRun, ScaledGradientLineRun))
     if settings.noise is not None:
-        return (NoisyGradientLineRun if line else NoisyGradientRun)(grad, settings, *form)
+        return noisy(grad, settings, *form)
     if scaled and settings.step is None and settings.method != COMPLEX:
-        return (ScaledGradientLineRun if line else ScaledGradientRun)(grad, settings, *form)
-    return (GradientLineRun if line else GradientRun)(grad, settings, *form)
+        return searched(grad, settings, *form)
+    return plain(grad, settings, *form)

@@ -19,10 +19,11 @@ class Probing(Run):
     As for `Run`.
     """
 
+    sweeps = False
+
     def __init__(self, f, settings, shape, dtype, vector=False, each=False, made=None):
         super().__init__(f, settings, shape, dtype, vector, each, made)
         self.precision = float(np.finfo(self.dtype).eps)    # of f, as far as it is known
-        self.in_one_sweep = self.direct = False
 
     def choose_steps(self):
         """Derive the default steps from the precision of x; values in less precision change none of them."""
@@ -32,7 +33,7 @@ class Probing(Run):
 
     def sizes(self, x):
         """The typical size of what each row moves: its default step over the factor for size 1."""
-        floor, relative, fallback = (self.factor,) * 3 if self.rule is None else self.rule
+        floor, relative, fallback = (self.factor,) * 3 if self.rule is None else map(self.of_rows, self.rule)
         magnitude = abs(self.origin(x))
         with np.errstate(all="ignore"):
             step = np.maximum(floor, relative * magnitude)
@@ -45,10 +46,9 @@ class Probing(Run):
 
     def probe(self, rows, steps, method, order, x, f0, look=None, with_base=False):
         """Difference some rows, which may come more than once, with steps of their own: ``(differences, values)``."""
-        lower, upper = (None if bound is None else bound[rows] for bound in self.bounds)
         steps = np.ascontiguousarray(steps, working_type(self.dtype))
         rule = (steps, np.zeros(1, steps.dtype), steps)
-        differences = self.make(np.asarray(rows), rule, lower, upper, method, with_base, order)
+        differences = self.make(np.asarray(rows), rule, *self.limits(rows), method, with_base, order)
         _, value = self.sweep(differences, x, rows, f0, look)
         self.precision = max(self.precision, self.function.coarsest)
         return differences, value

@@ -7,16 +7,13 @@ before it is asked for. Tested in tests/test_differentiate.py.
 from .differencing import LineRun, Run
 from .reference.difference import COMPLEX
 
-__all__ = ["line_run_for", "refuse_with_sparsity", "run_for"]
+__all__ = ["line_run_for", "run_for"]
 
 
 def run_for(f, settings, shape, dtype, vector=False, each=False, made=None):
     """The run for these options: as `Run`."""
     if settings.sparsity is not None:
-        refuse_with_sparsity(settings)
-        from .compressed import CompressedRun
-
-        return CompressedRun(f, settings, shape, dtype)
+        return _sparse_run_for(f, settings, shape, dtype)
     where = shape, dtype, vector, each
     if settings.choosing == "switch":
         from .switching import SwitchRun
@@ -68,13 +65,23 @@ def line_run_for(f, settings, v):
     return LineRun(f, settings, v)
 
 
-def refuse_with_sparsity(settings):
-    """What finds steps for dense derivatives only."""
-    for name, asked in ((f"method={settings.choosing!r}", settings.choosing is not None),
-                        ("noise", settings.noise is not None), ("memory", settings.memory is not None),
-                        ("x_scale='auto'", isinstance(settings.x_scale, str))):
-        if asked:
-            raise NotImplementedError(f"{name} is not available together with sparsity in this version")
+def _sparse_run_for(f, settings, shape, dtype):
+    """The run for a sparse Jacobian."""
+    from .compressed import CompressedRun
+
+    scaled = settings.choosing is None and _without_scale(settings)[1]
+    if settings.choosing is None and settings.noise is None and not scaled:
+        return CompressedRun(f, _without_scale(settings)[0], shape, dtype)
+    from . import compressed_search as searching
+
+    if settings.choosing == "switch":
+        return searching.CompressedSwitchRun(f, settings, shape, dtype,
+                                             lambda other: run_for(f, other, shape, dtype, vector=True))
+    settings, _ = _without_scale(settings)
+    if settings.choosing == "adaptive":
+        kind = searching.CompressedAdaptiveRun if settings.noise != "auto" else searching.CompressedAdaptiveNoisyRun
+        return kind(f, settings, shape, dtype)
+    return (searching.CompressedScaledRun if scaled else searching.CompressedNoisyRun)(f, settings, shape, dtype)
 
 
 def _without_scale(settings):

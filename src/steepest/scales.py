@@ -42,8 +42,14 @@ class _Change(Look):
         change, size = abs(values[:, 0] - base), np.maximum(abs(values[:, 0]), abs(base))
         share = np.where(change > 0, change / size, np.where(np.isfinite(change), 0, np.nan))
         least = np.where(share > 0, share, np.inf).min(axis=1, initial=np.inf)
-        return (share.max(axis=1, initial=0.0), np.where(np.isfinite(least), least, 0), change.max(axis=1, initial=0.0),
-                np.sum(change == 0, axis=1))
+        return (share.max(axis=1, initial=0.0), least, change.max(axis=1, initial=0.0), np.sum(change == 0, axis=1))
+
+    def joined(self, run, rows):
+        """What all rows have seen, together with those that share their steps; a least share of 0 where none changed."""
+        largest, least, change, still = (
+            run.joined(ufunc, part[:, None], rows, nothing) for ufunc, nothing, part in
+            zip((np.maximum, np.minimum, np.maximum, np.add), (0.0, np.inf, 0.0, 0), self.all(), strict=True))
+        return largest, np.where(np.isfinite(least), least, 0), change, still
 
 
 def scales_at(run, x, f0):
@@ -73,7 +79,7 @@ def scales_at(run, x, f0):
             break
         look = _Change(run.function)
         differences, _ = run.probe(rows, sizes.step()[rows], FORWARD, 1, x, f0, look)
-        sizes.read(rows, abs(differences.step), *look.all())
+        sizes.read(rows, abs(differences.step), *look.joined(run, rows))
     least = 1.01 * run.shortest(x) / run.factor     # a step must still leave some bits of the difference
     return np.maximum(np.where(sizes.done, sizes.scale, start), least.astype(start.dtype))
 
@@ -146,7 +152,7 @@ class ScaledRun(Probing):
             self._take_scale()
 
     def _take_scale(self):
-        step = self.factor * self.scale
+        step = self.factor * self.of_x(self.scale, 1.0)
         none = np.zeros(1, step.dtype)
         relative = self.settings.rel_step
         self.rule = (step, none, step)

@@ -153,7 +153,7 @@ class Search:
         self.value = np.full(shape, np.nan, kind)
         self.base = np.full(shape, np.nan, kind)    # f(x)
         if f0 is not None:
-            self.base[:] = np.atleast_1d(f0).reshape(-1)
+            self.base[:] = run.of_results(np.atleast_1d(f0).reshape(-1))[rows]
         self.error, self.step = np.full(shape, np.inf, real), np.zeros(shape, real)
         self.outcome = np.zeros(shape, np.int8)
         self.low, self.high = np.full(shape, -np.inf), np.full(shape, np.inf)
@@ -172,11 +172,11 @@ class Search:
         """The first step of each row, the side that it points to, and the limits of its exponent."""
         scheme, run = self.scheme, self.run
         first = self.size * self._guess()
-        lower, upper = run.bounds
+        lower, upper = run.limits(self.rows)
         if lower is None:
             up = down = np.full(len(first), np.inf)
         else:
-            up, down = upper[self.rows] - origin, origin - lower[self.rows]
+            up, down = upper - origin, origin - lower
         span = scheme.reach * scheme.ratio
         if scheme.central:
             room, self.side = np.minimum(up, down), np.full(len(first), CENTRAL)
@@ -195,10 +195,12 @@ class Search:
     def _guess(self):
         """The best step of an f that changes by itself over the typical size of x: a share of that."""
         power = self.scheme.power
-        size = np.ones(1) if self.f0 is None else abs(np.atleast_1d(self.f0))
+        size = np.ones(1)
+        if self.f0 is not None:
+            size = abs(self.run.of_results(np.atleast_1d(self.f0).reshape(-1))[self.rows])
         size = np.where((size > 0) & np.isfinite(size), size, 1.0)
         with np.errstate(all="ignore"):
-            share = np.nanmin((3 * self.level / size) ** (1 / power), axis=1, initial=0.1)
+            share = self.run.joined(np.fmin, (3 * self.level / size) ** (1 / power), self.rows, 0.1)
         return np.maximum(share, self.run.factor)
 
     # the search
@@ -208,14 +210,19 @@ class Search:
         self.outcome[self.top < self.bottom] = FAILED   # no room
         self.want[:] = np.maximum(0, self.bottom)[:, None]
         for _ in range(TRIALS):
-            active = np.flatnonzero((self.outcome == PENDING).any(axis=1))
+            active = np.flatnonzero(self.run.any_of(self.outcome == PENDING, self.rows))
             if not active.size:
                 break
-            column = np.argmax(self.outcome[active] == PENDING, axis=1)
-            self._try(active, self.want[active, column])
+            self._try(active, self._wanted(active))
         pending = self.outcome == PENDING
         self.outcome[pending] = np.where(np.isfinite(self.value), CAPPED, FAILED)[pending]
         return self
+
+    def _wanted(self, active):
+        """What the first component wants that has no step yet, of those that share the steps of each row."""
+        want = self.want[active]
+        places = np.where(self.outcome[active] == PENDING, np.arange(want.size).reshape(want.shape), want.size)
+        return want.reshape(-1)[self.run.joined(np.minimum, places, self.rows[active], want.size)]
 
     def _try(self, active, exponent):
         """One step for each of some rows: two differences, and what their ratio says."""
@@ -304,7 +311,8 @@ class Search:
         ended |= (lost & scheme.central & (e <= -SHRUNK)) & (outcome == PENDING) & ~np.isfinite(low)
         outcome[ended & np.isfinite(low)] = CAPPED
         outcome[ended & ~np.isfinite(low)] = FAILED
-        self.leap[active] = np.where(lost.any(axis=1), np.minimum(2 * self.leap[active], 64), 1)
+        lost = self.run.any_of(lost, self.rows[active])
+        self.leap[active] = np.where(lost, np.minimum(2 * self.leap[active], 64), 1)
 
     def _keep(self, active, where, seen, error, h, kinked):
         """Take what one difference has found for some components."""

@@ -15,7 +15,7 @@ from .differencing import LineRun, Run
 from .memory import Memory
 from .reference.difference import CENTRAL, FORWARD
 
-__all__ = ["SwitchLineRun", "SwitchRun"]
+__all__ = ["SwitchLineRun", "SwitchRun", "Switching", "shell"]
 
 BY_FORWARD = "forward differences"
 BY_CENTRAL = "central differences, for the derivative is within the error of forward ones"
@@ -23,6 +23,8 @@ BY_CENTRAL = "central differences, for the derivative is within the error of for
 
 class Switching(Run):
     """The part of `SwitchRun` that a direction has too: two runs, and which of them serves."""
+
+    sweeps = False
 
     def prepare_both(self, settings, make):
         """Make the runs by forward and by central differences: ``make(settings)`` gives a run with other options."""
@@ -38,6 +40,8 @@ class Switching(Run):
             run.settings.memory = memory
         state = None if self.memory is None else self.memory.recall("switch")
         if state == CENTRAL:
+            if f0 is None and self.vector and self.runs[CENTRAL].results < 0:
+                f0 = self.value_at(x)
             return self._by(CENTRAL, x, f0, full)
         if not self.each and f0 is None and self.rows:
             f0 = self.value_at(x)
@@ -77,7 +81,7 @@ class Switching(Run):
             elif known is not None:
                 error = known
             else:
-                error = self._forward_error(step, x, f0)
+                error = self._forward_error(self.of_x(step[:, 0], 0.0), x, f0)
                 if self.memory is not None and not self.each:
                     self.memory.keep("switch", float(error))
             return np.atleast_1d(~(change > error))
@@ -86,19 +90,19 @@ class Switching(Run):
         """The error of forward differences times their steps: half a second difference, and rounding."""
         precision = max(float(np.finfo(self.dtype).eps), self.runs[FORWARD].function.coarsest)
         if self.each:
-            h = np.where(step[:, 0] > 0, step[:, 0], 1).reshape(self.shape)
+            h = np.where(step > 0, step, 1).reshape(self.shape)
             second = Run(self.f, self._second(h), self.shape, self.dtype, each=True)
             bend, rounding = self._counted(second, x, None).value * h.reshape(-1, 1) ** 2, 0.0
             return abs(bend).max(axis=1) / 2 + rounding
         second = LineRun(self.f, self._second(1.0), self._direction(step))
         bend = self._counted(second, x, f0).value
-        rounding = 2 * precision * np.sqrt(step.shape[0]) * _norm(np.atleast_1d(f0), None)
+        rounding = 2 * precision * np.sqrt(step.size) * _norm(np.atleast_1d(f0), None)
         return _norm(bend, None) / 2 + rounding
 
     def _direction(self, step):
         """Every step, up or down at random, the same way in every call."""
         signs = np.random.default_rng(0).choice([-1.0, 1.0], len(step))
-        return np.ascontiguousarray((signs * step[:, 0]).astype(self.dtype)).reshape(self.shape)
+        return np.ascontiguousarray((signs * step).astype(self.dtype)).reshape(self.shape)
 
     def _second(self, step):
         return self.settings.but(method=CENTRAL, order=2, n=2, step=step, rel_step=None, x_scale=None, noise=None,
@@ -136,8 +140,7 @@ class SwitchRun(Switching):
     """
 
     def __init__(self, f, settings, shape, dtype, vector, each, make):
-        super().__init__(f, _shell(settings), shape, dtype, vector, each)
-        self.in_one_sweep = self.direct = False
+        super().__init__(f, shell(settings), shape, dtype, vector, each)
         self.prepare_both(settings, make)
 
 
@@ -145,15 +148,15 @@ class SwitchLineRun(Switching, LineRun):
     """`SwitchRun` along one direction."""
 
     def __init__(self, f, settings, v, make):
-        LineRun.__init__(self, f, _shell(settings), v)
+        LineRun.__init__(self, f, shell(settings), v)
         self.prepare_both(settings, make)
 
     def _direction(self, step):
         """One step along the line."""
-        return np.ascontiguousarray(self.v * self.v.dtype.type(step[0, 0]))
+        return np.ascontiguousarray(self.v * self.v.dtype.type(step[0]))
 
 
-def _shell(settings):
+def shell(settings):
     """Options of a run that differences nothing by itself."""
     return settings.but(x_scale=None) if isinstance(settings.x_scale, str) else settings
 
