@@ -35,13 +35,9 @@ class Searched(CompressedRun):
         return np.where(longest > 0, np.copysign(longest, steps), steps)
 
     def noise_of_results(self):
-        """As of `CompressedRun`; a result that has no entries is taken to be as noisy as any."""
+        """As of `CompressedRun`."""
         level = getattr(self, "level", None)
-        if level is None:
-            return super().noise_of_results()
-        found = np.full(self.coloring.shape[0], -1.0)
-        np.maximum.at(found, self.shown, level[:, 0].astype(float))
-        return np.where(found < 0, level.max(initial=0.0), found)
+        return super().noise_of_results() if level is None else level.reshape(-1)
 
 
 class CompressedProbing(Searched, Probing):

@@ -28,7 +28,7 @@ FORWARD_STEP = 8.0**0.25
 
 
 def levels_of(run, x, f0):
-    """``(level, doubt)``: the noise of every component of a derivative, and what is to be said of it.
+    """``(level, doubt)``: the noise of every result of f, and what is to be said of it.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def levels_of(run, x, f0):
 
     Returns
     -------
-    level : array, (rows, m)
+    level : array, (1, m), or (rows, 1) for functions of one number
         At least the precision of f(x).
     doubt : str
     """
@@ -58,7 +58,7 @@ def levels_of(run, x, f0):
             level = np.where(resolved, found.level, 0).astype(real)
             doubt = f"noise level {np.median(np.maximum(level, floor)):.3g}" if resolved.all() else NO_LEVEL
     level = np.maximum(level, floor)
-    return run.of_results(level), doubt
+    return level, doubt
 
 
 class NoisyRun(Probing):
@@ -69,8 +69,8 @@ class NoisyRun(Probing):
 
     Attributes
     ----------
-    level : array, (rows, columns), or None
-        The noise of every component, as the last call knew it.
+    level : array, (1, m) or (rows, 1), or None
+        The noise of every result, as the last call knew it.
     """
 
     level: np.ndarray | None = None
@@ -82,8 +82,8 @@ class NoisyRun(Probing):
             return super().solve(x, f0, full)
         if not self.each and f0 is None:
             f0 = self.value_at(x)
-        level, doubt = remembered(self.settings.memory, "noise", lambda: levels_of(self, x, f0))
-        self.level = level
+        self.level, doubt = remembered(self.settings.memory, "noise", lambda: levels_of(self, x, f0))
+        level = self.of_results(self.level)
         name = "steps", self.settings.method
         if given:
             found = self._with_given_steps(x, f0, level)
@@ -243,9 +243,8 @@ def _by_curvature(search):
     to the bisection.
     """
     run, rows, level = search.run, search.rows, search.level
-    size = np.where(np.isfinite(search.base) & (search.base != 0), abs(search.base), 1.0)
     with np.errstate(all="ignore"):
-        h = search.size * np.minimum(run.joined(np.minimum, level / size, rows, 1.0) ** 0.25, CHANGE)
+        h = search.size * np.minimum(search.least_share(1.0) ** 0.25, CHANGE)
     curvature = np.full(level.shape, np.nan, level.dtype)
     for _ in range(2):
         some = np.flatnonzero(run.any_of(np.isnan(curvature) & (search.outcome == PENDING), rows) & (h > 0))

@@ -195,13 +195,16 @@ class Search:
     def _guess(self):
         """The best step of an f that changes by itself over the typical size of x: a share of that."""
         power = self.scheme.power
-        size = np.ones(1)
-        if self.f0 is not None:
-            size = abs(self.run.of_results(np.atleast_1d(self.f0).reshape(-1))[self.rows])
-        size = np.where((size > 0) & np.isfinite(size), size, 1.0)
         with np.errstate(all="ignore"):
-            share = self.run.joined(np.fmin, (3 * self.level / size) ** (1 / power), self.rows, 0.1)
-        return np.maximum(share, self.run.factor)
+            share = (3 * self.least_share(np.inf)) ** (1 / power)
+        return np.maximum(np.fmin(share, 0.1), self.run.factor)
+
+    def least_share(self, most):
+        """The noise as a share of f(x), or of 1: the least of all results, and at most so much; for each row."""
+        size = np.ones(1) if self.f0 is None else abs(np.atleast_1d(self.f0).reshape(1, -1))
+        size = np.where((size > 0) & np.isfinite(size), size, 1.0)
+        share = np.fmin.reduce(self.run.level / size, axis=1, initial=most)
+        return np.broadcast_to(share, self.run.extent[:1])[self.rows]
 
     # the search
 
@@ -219,10 +222,14 @@ class Search:
         return self
 
     def _wanted(self, active):
-        """What the first component wants that has no step yet, of those that share the steps of each row."""
-        want = self.want[active]
-        places = np.where(self.outcome[active] == PENDING, np.arange(want.size).reshape(want.shape), want.size)
-        return want.reshape(-1)[self.run.joined(np.minimum, places, self.rows[active], want.size)]
+        """What the first component wants that has no step yet, of those that share the steps of each row.
+
+        One that has not changed with any step, as where a result does not depend on what is moved, waits for the others.
+        """
+        want, pending = self.want[active], self.outcome[active] == PENDING
+        place = np.arange(want.size).reshape(want.shape) + np.where(self.rose[active], 0, want.size)
+        first = self.run.joined(np.minimum, np.where(pending, place, 2 * want.size), self.rows[active], 2 * want.size)
+        return want.reshape(-1)[first % want.size]
 
     def _try(self, active, exponent):
         """One step for each of some rows: two differences, and what their ratio says."""
