@@ -268,15 +268,16 @@ def _take_curvature(search, curvature):
         steps = FORWARD_STEP * np.sqrt(search.level / curvature)
         exponent = np.log(steps / search.first[:, None]) / np.log(search.scheme.ratio)
         fits = (exponent >= search.bottom[:, None]) & (exponent <= search.top[:, None]) & (search.outcome == PENDING)
-    places = np.argwhere(fits & np.isfinite(steps))
-    keys = [(int(i), float(exponent[i, j])) for i, j in places]
-    search.measure(keys)
-    for (i, j), key in zip(places, keys, strict=True):
-        seen, h = search.recall([key]), steps[i, j]
-        if not np.isfinite(seen.value[0, j]):
-            continue
-        level = max(search.level[i, j], search.run.precision * max(seen.largest[0, j], abs(search.base[i, j])))
-        search.value[i, j] = seen.value[0, j]
-        search.error[i, j] = curvature[i, j] * h / 2 + search.scheme.total * level / h
-        search.step[i, j] = -h if search.side[i] == BACKWARD else h
-        search.outcome[i, j] = BALANCED
+    i, j = np.nonzero(fits & np.isfinite(steps))
+    if not i.size:
+        return
+    search.measure(i, exponent[i, j])
+    seen, h = search.recall(i, exponent[i, j]), steps[i, j]
+    value, largest = (part[np.arange(i.size), j] for part in (seen.value, seen.largest))
+    good = np.isfinite(value)
+    i, j, h, value, largest = (part[good] for part in (i, j, h, value, largest))
+    level = np.maximum(search.level[i, j], search.run.precision * np.maximum(largest, abs(search.base[i, j])))
+    search.value[i, j] = value
+    search.error[i, j] = curvature[i, j] * h / 2 + search.scheme.total * level / h
+    search.step[i, j] = np.where(search.side[i] == BACKWARD, -h, h)
+    search.outcome[i, j] = BALANCED

@@ -163,8 +163,7 @@ class Search:
         self.steep = np.zeros(shape, bool)      # and by MARGIN times the noise at the last short step
         self.doubted = np.full(shape, np.nan)   # exponents of steps in balance that are still to be confirmed
         self.leap = np.ones(len(rows))
-        self.known: dict = {}
-        self.found: list = []
+        self.known = Known(len(rows))
 
     # where the points may lie
 
@@ -234,9 +233,8 @@ class Search:
     def _try(self, active, exponent):
         """One step for each of some rows: two differences, and what their ratio says."""
         scheme = self.scheme
-        keys = list(zip(active.tolist(), exponent.tolist(), strict=True))
-        self.measure([key for i, e in keys for key in ((i, e), (i, e + 1))])
-        first, second = self.recall(keys), self.recall([(i, e + 1) for i, e in keys])
+        self.measure(np.repeat(active, 2), np.stack([exponent, exponent + 1], axis=1).reshape(-1))
+        first, second = self.recall(active, exponent), self.recall(active, exponent + 1)
         h = (self.first[active] * scheme.ratio**exponent)[:, None]
         with np.errstate(all="ignore"):
             rounding = self._rounding(active, first, second)
@@ -329,15 +327,17 @@ class Search:
 
     # evaluation
 
-    def measure(self, keys):
-        """Evaluate differences that are not known yet: ``(row, exponent)``, where the step is first * a**exponent."""
-        keys = [key for key in dict.fromkeys(keys) if key not in self.known]
+    def measure(self, rows, exponents):
+        """Evaluate differences that are not known yet, of some rows with steps first * a**exponent."""
+        some = _first_of(rows, exponents)
+        some = some[self.known.find(rows[some], exponents[some]) < 0]
+        rows, exponents = rows[some], exponents[some]
         for side in (CENTRAL, FORWARD, BACKWARD):
-            some = [key for key in keys if self.side[key[0]] == side]
-            if not some:
+            chosen = self.side[rows] == side
+            index, powers = rows[chosen], exponents[chosen]
+            if not index.size:
                 continue
-            index = np.array([i for i, _ in some])
-            steps = self.first[index] * self.scheme.ratio ** np.array([e for _, e in some])
+            steps = self.first[index] * self.scheme.ratio**powers
             known = None if np.isnan(self.base[index]).any() and self.run.each else self.base[index]
             sight = Sight(self.run.function, known)
             differences, value = self.run.probe(
@@ -347,13 +347,61 @@ class Search:
             self.base[index] = base
             misplaced = (differences.kind == ROW_CENTRAL) != self.scheme.central   # there was no room after all
             value = np.where(misplaced[:, None], np.nan, value)
-            start = len(self.found)
-            self.found.extend(zip(value, largest, rise, pair, strict=True))
-            self.known.update(zip(some, range(start, len(self.found)), strict=True))
+            self.known.add(index, powers, Measured(value, largest, rise, pair))
 
-    def recall(self, keys):
+    def recall(self, rows, exponents):
         """What was measured, row by row."""
-        return Measured(*[np.stack(part) for part in zip(*[self.found[self.known[key]] for key in keys], strict=True)])
+        return self.known.take(self.known.find(rows, exponents))
+
+
+class Known:
+    """The differences that were measured so far, of each row with each exponent."""
+
+    def __init__(self, rows):
+        self.exponent, self.place = np.full((rows, 4), np.nan), np.zeros((rows, 4), np.intp)
+        self.tried = np.zeros(rows, np.intp)    # how many of these each row has
+        self.kept, self.count = None, 0
+
+    def find(self, rows, exponents):
+        """Where each of them is kept; -1 where it is not known."""
+        same = self.exponent[rows] == exponents[:, None]
+        which = same.argmax(axis=1)
+        return np.where(same[np.arange(rows.size), which], self.place[rows, which], -1)
+
+    def add(self, rows, exponents, measured):
+        """Keep some more."""
+        order = np.argsort(rows, kind="stable")
+        begins = np.flatnonzero(np.diff(rows[order], prepend=-1))
+        which = np.empty_like(rows)
+        which[order] = self.tried[rows[order]] + np.arange(rows.size) - np.repeat(
+            begins, np.diff(begins, append=rows.size))
+        if which.max() >= self.exponent.shape[1]:
+            wider = ((0, 0), (0, which.max() + self.exponent.shape[1]))
+            self.exponent = np.pad(self.exponent, wider, constant_values=np.nan)
+            self.place = np.pad(self.place, wider)
+        self.exponent[rows, which], self.place[rows, which] = exponents, self.count + np.arange(rows.size)
+        self.tried += np.bincount(rows, minlength=self.tried.size)
+        end = self.count + rows.size
+        if self.kept is None or len(self.kept.value) < end:
+            room = [np.empty((2 * end, *part.shape[1:]), part.dtype) for part in measured]
+            if self.kept is not None:
+                for larger, part in zip(room, self.kept, strict=True):
+                    larger[: self.count] = part[: self.count]
+            self.kept = Measured(*room)
+        for kept, part in zip(self.kept, measured, strict=True):
+            kept[self.count : end] = part
+        self.count = end
+
+    def take(self, places):
+        """What is kept at some places."""
+        return Measured(*(part[places] for part in self.kept))
+
+
+def _first_of(rows, exponents):
+    """Which of some pairs are the first of their kind."""
+    order = np.lexsort([exponents, rows])
+    new = (np.diff(rows[order], prepend=-1) != 0) | (np.diff(exponents[order], prepend=np.nan) != 0)
+    return np.sort(order[new])
 
 
 class Measured(NamedTuple):

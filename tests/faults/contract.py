@@ -303,7 +303,7 @@ def entries(*options, arrays=False, one_point=False, kinds=None, here=False, den
 def cases(**selection):
     """All pairs of an entry point and a way to difference that it has."""
     return [(entry, options) for entry in entries(**selection) for options in OPTIONS
-            if entry.has(options) and (entry.dense or not searching(options))]
+            if entry.has(options)]
 
 
 def searching(options):
