@@ -21,7 +21,7 @@ from .reference.difference import (
     refuse_outside,
     weights,
 )
-from .reference.ladder import DONE, FAR_DOWN, LOST, NOTHING, RATIO, UP
+from .reference.ladder import DONE, DOWN, FAR_DOWN, LOST, NOTHING, RATIO, UP
 
 # The first step as a share of |x|, by the order of the derivative. Measured on the 16 problems of
 # benchmarks/problems.py: more costs calls where f bends, less costs digits. They are no simple fractions of x with the
@@ -36,6 +36,9 @@ AT_ZERO, LEAST = 0.5, 0.01
 RISE = 16.0
 # Most levels of a row, most of them that rise, most that are not finite before one side is tried alone.
 LEVELS, RISES, LOSSES = 22, 7, 5
+# What those want who share a step: a smaller one is heard first, and that nothing is wanted last.
+WANTS = np.array([DOWN, FAR_DOWN, UP, NOTHING], np.int8)
+TURNS = np.argsort(WANTS)
 # Longest stride of one fall, in powers of RATIO.
 STRIDE = 5
 # Components whose tables are in memory at a time.
@@ -141,12 +144,12 @@ class Climb:
         """Take a level into the tables, choose the steps of the next, and leave out the rows that are done."""
         difference, largest, both, ahead, _ = glimpses.table()
         ladder, rows, run, among = self.ladder, self.rows, self.run, self.among[self.rows]
-        self.ahead[rows] = run.any_of(ahead[:, None], among)
+        self.ahead[rows] = run.shared(np.logical_or, ahead, among, False)
         self.levels += 1
         may_rise = np.where((self.rises < RISES) & (self.top < self.room), 1 + (self.top < self.least), 0)
         last = (step <= self.resolution * self.size) | (self.losses >= LOSSES) | (self.levels >= LEVELS)
         wants = ladder.climb(rows, difference, largest, both, self.size, step, may_rise, last, glimpses.eps, rtol)
-        wants = (run.joined(np.minimum, (wants[:, None] - 1) % 4, among, 3) + 1) % 4     # those who go down come first
+        wants = WANTS[run.shared(np.minimum, TURNS[wants], among, 3)]
         up, far = wants == UP, wants == FAR_DOWN
         if far.any():
             self.losses = self.losses + run.any_of(ladder.state[rows] == LOST, among)

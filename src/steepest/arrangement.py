@@ -48,6 +48,10 @@ class ByColumn:
         """Reduce numbers of all components of some rows to one for each step, begun with `initial`; for each row."""
         return ufunc.reduce(numbers, axis=1, initial=initial)
 
+    def shared(self, ufunc, numbers, rows, initial):
+        """The same of numbers that rows have as wholes, for all rows that share a step."""
+        return numbers
+
     def any_of(self, mask, rows):
         """Whether something holds for any component that shares the step of a row."""
         return self.joined(np.logical_or, mask, rows, False)
@@ -114,6 +118,8 @@ class ByEntry(ByColumn):
         found = np.empty(numbers.shape, reduced.dtype)
         found[order] = np.repeat(reduced, np.diff(starts, append=numbers.size))
         return found
+
+    shared = joined
 
     def largest(self, numbers):
         """As of `ByColumn`; for each entry."""

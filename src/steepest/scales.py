@@ -47,7 +47,7 @@ class _Change(Look):
     def joined(self, run, rows):
         """What all rows have seen, together with those that share their steps; a least share of 0 where none changed."""
         largest, least, change, still = (
-            run.joined(ufunc, part[:, None], rows, nothing) for ufunc, nothing, part in
+            run.shared(ufunc, part, rows, nothing) for ufunc, nothing, part in
             zip((np.maximum, np.minimum, np.maximum, np.add), (0.0, np.inf, 0.0, 0), self.all(), strict=True))
         return largest, np.where(np.isfinite(least), least, 0), change, still
 
