@@ -266,7 +266,7 @@ def _take_curvature(search, curvature):
     """Difference with the steps that balance a known curvature against the noise."""
     with np.errstate(all="ignore"):
         steps = FORWARD_STEP * np.sqrt(search.level / curvature)
-        exponent = np.log(steps / search.first[:, None]) / np.log(search.scheme.ratio)
+        exponent = (np.log(steps / search.first[:, None]) / np.log(search.scheme.ratio)).astype(float)
         fits = (exponent >= search.bottom[:, None]) & (exponent <= search.top[:, None]) & (search.outcome == PENDING)
     i, j = np.nonzero(fits & np.isfinite(steps))
     if not i.size:
