@@ -181,7 +181,7 @@ class AdaptiveRun(Run):
             f0 = self.at_base(x)
         wide = np.result_type(real, np.complex64) if self.function.as_complex else real
         found = Found(np.full(self.extent, np.nan, wide), None)
-        found.base, found.one_sided = f0, np.zeros(self.extent[0], bool)
+        found.base = f0
         shape = found.value.shape
         found.status = np.full(shape, Status.NONFINITE, np.int8)
         found.step, found.error = np.zeros(shape, real), np.full(shape, np.inf, real)

@@ -50,11 +50,11 @@ class Found:
         columns = value.shape[1]
         step = np.zeros(1) if differences is None else differences.step
         status = np.zeros(1, np.int8) if differences is None else differences.status
-        self.value = value
+        self.value, self.planned = value, step      # (rows,) of the first sweep, as is one_sided
         self.step = np.repeat(step[:, None], columns, axis=1)
         self.status = np.repeat(status[:, None], columns, axis=1)
         self.one_sided = np.zeros(1, bool) if differences is None else differences.kind == ROW_ONE_SIDED
-        self.mended = np.zeros(len(value), bool)
+        self.mended = np.zeros(value.shape, bool)
         self.base = None    # f(x), when it was evaluated
         self.error = np.full(value.shape, np.inf)
         self.doubt = ""
@@ -255,13 +255,15 @@ class Run(ByColumn, Evaluation):
         if self.settings.method == COMPLEX:
             found.error = np.where(np.isfinite(value), self._rounding_of_complex_steps(value, x), np.inf)
         elif value.size:
-            rows = np.flatnonzero(~found.mended & (abs(found.step).min(axis=1) > 0))
+            rows = np.flatnonzero(~found.mended.all(axis=1) & (found.planned != 0))
+            mended = found.mended[rows]
             _, *signs, _ = look.table()
             error, state = self._bars(
-                value[rows], status[rows], found.step[rows, 0], found.one_sided[rows], rows, x, f0,
+                value[rows], status[rows], found.planned[rows], found.one_sided[rows], rows, x, f0,
                 [np.where(np.isfinite(part), part, 0)[rows] for part in signs],
             )
-            found.error[rows], status[rows] = error, state
+            found.error[rows] = np.where(mended, found.error[rows], error)
+            status[rows] = np.where(mended, status[rows], state)
         found.error = np.where(status == Status.FIXED, 0.0, found.error)
 
     def _rounding_of_complex_steps(self, value, x):
@@ -304,7 +306,7 @@ class Run(ByColumn, Evaluation):
         """
         value, status, step = found.value, found.status, found.step
         hopeless = status == Status.NONFINITE   # all values were finite, and their difference is not
-        found.mended = ~np.isfinite(value).all(axis=1)
+        found.mended = ~np.isfinite(value)
         wanting = ~np.isfinite(value) & ~hopeless
         if self.settings.method != COMPLEX and self._base_is_good(x, f0):
             for method, steps in self._attempts(abs(step[:, 0]), abs(self.origin(x))):
@@ -324,7 +326,6 @@ class Run(ByColumn, Evaluation):
                 steps = differences.step[:, None]
                 for kept, new in ((value, other), (status, state), (step, steps), (found.error, error)):
                     kept[rows] = np.where(better, new, kept[rows])
-                found.one_sided[rows] = np.where(better.any(axis=1), one_sided, found.one_sided[rows])
                 with np.errstate(all="ignore"):
                     wanting[rows] &= ~(np.isfinite(value[rows]) & (found.error[rows] <= SATISFIED * abs(value[rows])))
         bad = ~np.isfinite(value)

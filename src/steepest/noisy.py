@@ -123,14 +123,12 @@ class NoisyRun(Probing):
         self._settle_small(found, self.sizes(x)[:, None])
         bad = ~np.isfinite(found.value)
         found.value[bad], found.error[bad], found.status[bad] = np.nan, np.inf, Status.NONFINITE
-        found.one_sided = (kinds != CENTRAL).any(axis=1)
         return found, (found.step, kinds)
 
     def _empty(self, shape):
         real = working_type(self.dtype)
         found = Found(np.full(shape, np.nan, real if self.dtype.kind != "c" else np.result_type(real, "F")), None)
         found.step, found.status = np.zeros(shape, real), np.full(shape, Status.NONFINITE, np.int8)
-        found.one_sided, found.mended = np.zeros(shape[0], bool), np.zeros(shape[0], bool)
         return found
 
     def _movable(self, x, found):
@@ -201,7 +199,6 @@ class NoisyRun(Probing):
             found.value[row, column], found.error[row, column] = value[task, column], error
             found.step[row, column] = steps[row, column]
             found.status[row, column] = Status.RESOLVED if method == self.settings.method else Status.ONE_SIDED
-        found.one_sided = (kinds != CENTRAL).any(axis=1)
         return found
 
     def _serve(self, rows, h, method, x, f0):
