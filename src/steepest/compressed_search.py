@@ -30,9 +30,14 @@ class Searched(CompressedRun):
     """What is common to sparse Jacobians whose steps had to be looked for."""
 
     def steps_to_try(self, steps, found):
-        """As of `CompressedRun`: the longest that were found for each column."""
-        longest = self.of_x(self.joined(np.maximum, abs(found.step), slice(None), 0.0), 0.0)
-        return np.where(longest > 0, np.copysign(longest, steps), steps)
+        """As of `CompressedRun`: the shortest that was found for each column, and no longer than its x is large.
+
+        The longest may be a million times as long, where f is straight, and would hide what is missing.
+        """
+        shortest = np.where(found.step == 0, np.inf, abs(found.step))
+        shortest = self.of_x(self.joined(np.minimum, shortest, slice(None), np.inf), np.inf)
+        shortest = np.minimum(shortest, abs(steps) / self.factor)
+        return np.where(steps != 0, np.copysign(shortest, steps), steps)
 
     def noise_of_results(self):
         """As of `CompressedRun`."""
@@ -100,10 +105,10 @@ class CompressedAdaptiveRun(Searched, AdaptiveRun):
 
     def steps_to_try(self, steps, found):
         """As of `CompressedRun`: no longer than is usual, for f may bend, unless it is noisy."""
-        longest = super().steps_to_try(steps, found)
+        found_out = super().steps_to_try(steps, found)
         if np.any(self.noise_of_results()):
-            return longest
-        return np.where(abs(longest) < abs(steps), longest, steps)
+            return found_out
+        return np.where(abs(found_out) < abs(steps), found_out, steps)
 
 
 class CompressedAdaptiveNoisyRun(CompressedAdaptiveRun, AdaptiveNoisyRun):
@@ -119,4 +124,4 @@ class CompressedSwitchRun(Switching, Searched):
 
     def noise_of_results(self):
         """As of `CompressedRun`."""
-        return max((run.noise_of_results() for run in self.runs.values()), key=np.max)
+        return max((run.noise_of_results() for run in self.runs.values()), key=lambda noise: np.max(noise, initial=0.0))

@@ -122,7 +122,8 @@ class Entry:
     judges: bool = False                    # it gives a verdict on a derivative, by values of f in float64
     chooses: bool = True                    # it has the methods that choose their steps while they difference
     room: float = 0.0                       # how wide a box must be that leaves more than rounding to difference
-    dense: bool = True                      # f may give any number of results, and steps may be searched for
+    dense: bool = True                      # f may give any number of results
+    searched: bool = True                   # the ways that look for their steps are tried, as one sparse entry does for all
 
     @property
     def kind(self):
@@ -234,16 +235,16 @@ ENTRIES = [
     Entry("jacobian", "vector", sd.jacobian),
     Entry("jacobian vectorized", "vectors", functools.partial(sd.jacobian, vectorized=True)),
     Entry("jacobian sparse", "vector", _sparse, dense=False),
-    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), dense=False),
+    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), dense=False, searched=False),
     Entry("jvp", "vector", _along, **_summed),
     Entry("jvp vectorized", "vectors", functools.partial(_along, vectorized=True), **_summed),
     Entry("hessian", "surface", sd.hessian, **_bent),
     Entry("hessian vectorized", "surfaces", functools.partial(sd.hessian, vectorized=True), **_bent),
     Entry("hessian grad", "slope", _by_grad, **(_bent | {"room": 0})),
     Entry("hessian sparse", "surface", functools.partial(sd.hessian, sparsity=(99, 99), format="dense"), dense=False,
-          **_bent),
+          searched=False, **_bent),
     Entry("hessian sparse grad", "slope", functools.partial(_by_grad, sparsity=(99, 99), format="dense"),
-          dense=False, **(_bent | {"room": 0})),
+          dense=False, searched=False, **(_bent | {"room": 0})),
     Entry("hvp", "surface", _times, **(_bent | _summed)),
     Entry("hvp grad vectorized", "slopes", functools.partial(_times_by_grad, vectorized=True),
           **(_bent | _summed | {"room": 0})),
@@ -251,7 +252,7 @@ ENTRIES = [
     Entry("Gradient vectorized", "batch", functools.partial(_prepared, vectorized=True), CALLED),
     Entry("Gradient.value_and_gradient", "scalar", _prepared_value, CALLED, **_second),
     Entry("Jacobian", "vector", _prepared_jacobian, CALLED),
-    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED, dense=False),
+    Entry("Jacobian sparse", "vector", _prepared_sparse, CALLED, dense=False, searched=False),
     Entry("gradient by a thread", "scalar", functools.partial(sd.gradient, workers=THREAD), here=False),
     Entry("jacobian by map", "vector", functools.partial(sd.jacobian, workers=map)),
     Entry("noise_level", "noisy", sd.noise_level, LEVEL),
@@ -303,11 +304,11 @@ def entries(*options, arrays=False, one_point=False, kinds=None, here=False, den
 def cases(**selection):
     """All pairs of an entry point and a way to difference that it has."""
     return [(entry, options) for entry in entries(**selection) for options in OPTIONS
-            if entry.has(options)]
+            if entry.has(options) and (entry.searched or not searching(options))]
 
 
 def searching(options):
-    """Whether a way to difference looks for its steps, which sparse derivatives do not."""
+    """Whether a way to difference looks for its steps."""
     return (options.get("method") in ("adaptive", "switch") or options.get("x_scale") == "auto"
             or options.get("noise") is not None)
 
