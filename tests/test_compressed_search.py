@@ -18,8 +18,8 @@ from steepest.compressed_search import turns_of
 
 ADAPTIVE, SWITCH, SCALED, NOISY = {"method": "adaptive"}, {"method": "switch"}, {"x_scale": "auto"}, {"noise": 1e-9}
 OPTIONS = [
-    ADAPTIVE, ADAPTIVE | {"rtol": 1e-6}, ADAPTIVE | {"step": 0.3}, ADAPTIVE | NOISY, ADAPTIVE | {"noise": "auto"}, SWITCH,
-    SWITCH | SCALED, SWITCH | NOISY, SCALED, SCALED | {"method": "forward"}, SCALED | {"rel_step": 1e-3}, NOISY,
+    ADAPTIVE, ADAPTIVE | {"rtol": 1e-6}, ADAPTIVE | {"step": 0.3}, ADAPTIVE | NOISY, ADAPTIVE | {"noise": "auto"},
+    SWITCH, SWITCH | SCALED, SWITCH | NOISY, SCALED, SCALED | {"method": "forward"}, SCALED | {"rel_step": 1e-3}, NOISY,
     NOISY | {"step": 1e-4}, {"noise": "auto"}, {"noise": 1e-6, "method": "forward"},
     {"noise": 1e-6, "method": "backward", "order": 2}, {"noise": 1e-6, "order": 4},
 ]
@@ -44,7 +44,8 @@ def mixed(x):
                      x[0] + x[1] ** 2 + np.cos(x[2]) + np.sin(2 * x[3])])
 
 
-MIXED = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 0]], bool)
+MIXED = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0], [1, 0, 1, 0, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 0]],
+                 bool)
 TRIDIAGONAL = abs(np.subtract.outer(range(7), range(7))) < 2
 CASES = [(chain, TRIDIAGONAL, np.linspace(0.5, 2, 7)), (mixed, MIXED, np.array([1.3, 0.7, -1.1, 0.4, 2.0]))]
 
@@ -262,18 +263,28 @@ def test_noise_is_not_taken_for_a_missing_entry_nor_hides_one(options):
 
 # Who evaluates f
 
-def rosenbrock_rows(x):
-    return np.array([native_library.rosenbrock(x), x[0], x[1] ** 2])
-
-
 @pytest.mark.parametrize("options", [ADAPTIVE, SWITCH, SCALED, {"noise": 1e-6}], ids=str)
 def test_workers_and_batches_give_the_same_bits(options):
     x = np.linspace(0.5, 2, 7)
     expected = sd.jacobian(chain, x, sparsity=(1, 1), **options)
     for how in ({"workers": map}, {"workers": 2}):
         assert same_bits(sd.jacobian(chain, x, sparsity=(1, 1), **options, **how).data, expected.data)
-    batch = sd.jacobian(lambda points: np.array([chain(x) for x in points]), x, sparsity=(1, 1), vectorized=True, **options)
+
+    def chains(points):
+        return np.array([chain(x) for x in points])
+
+    batch = sd.jacobian(chains, x, sparsity=(1, 1), vectorized=True, **options)
     assert same_bits(batch.data, expected.data)
+
+
+@pytest.mark.parametrize("options", [ADAPTIVE, SWITCH, SCALED, {"noise": 1e-6}], ids=str)
+@pytest.mark.parametrize("workers", [None, 2])
+def test_compiled_functions_too(native, options, workers):
+    x, pattern = np.linspace(0.5, 2, 5), np.eye(5) + np.roll(np.eye(5), 1, axis=1)
+    compiled = sd.compiled(native.ctypes("curves"), size=5)
+    found = sd.jacobian(compiled, x, sparsity=pattern, workers=workers, **options)
+    expected = sd.jacobian(lambda x: native_library.curves(x, 5), x, sparsity=pattern, **options)
+    assert same_bits(found.data, expected.data)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

@@ -42,7 +42,8 @@ class ByColumn:
 
     def limits(self, rows):
         """The bounds of some rows, or None and None."""
-        return tuple(None if bound is None else bound[rows] for bound in self.bounds)
+        lower, upper = self.bounds
+        return (None, None) if lower is None else (lower[rows], upper[rows])
 
     def joined(self, ufunc, numbers, rows, initial):
         """Reduce numbers of all components of some rows to one for each step, begun with `initial`; for each row."""
@@ -103,7 +104,8 @@ class ByEntry(ByColumn):
 
     def limits(self, rows):
         """As of `ByColumn`."""
-        return tuple(None if bound is None else bound[self.moved[rows]] for bound in self.bounds)
+        lower, upper = self.bounds
+        return (None, None) if lower is None else (lower[self.moved[rows]], upper[self.moved[rows]])
 
     def joined(self, ufunc, numbers, rows, initial):
         """As of `ByColumn`; all entries of a column that have to do with it are among the rows."""

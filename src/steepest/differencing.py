@@ -296,7 +296,8 @@ class Run(ByColumn, Evaluation):
         step = np.ascontiguousarray(step, working_type(self.dtype))
         rule = (step, np.zeros(1, step.dtype), step)
         scheme.setdefault("with_base", look is not None)
-        differences = self.make(rows, rule, *self.limits(rows), method, **scheme)
+        lower, upper = self.limits(rows)
+        differences = self.make(rows, rule, lower, upper, method, **scheme)
         return differences, self.sweep(differences, x, rows, f0, look)[1]
 
     def _mend(self, found, x, f0):

@@ -176,8 +176,6 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
     ------
     TypeError, ValueError
         Naming the argument, before f is called; or naming the evaluation in which f returned what is no number.
-    NotImplementedError
-        By `jacobian`, for a `sparsity` together with options that search for steps.
 
     Warns
     -----
@@ -263,7 +261,7 @@ def value_and_gradient(f, x, *, method="central", order=None, step=None, rel_ste
 
     Raises
     ------
-    TypeError, ValueError, NotImplementedError
+    TypeError, ValueError
         As `gradient`.
 
     Examples
@@ -301,6 +299,8 @@ def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_
         included; what is true in a dense array; ``(lower, upper)``, the numbers of diagonals below and above the main
         one of a square matrix; or what `steepest.sparsity.color` has made of one of these. Columns that share no row
         are moved together, each by its own step, so that f is called a few times and not for each column [1]_ [2]_.
+        Steps that are looked for (`noise`, ``x_scale="auto"``, "adaptive") are those of a dense Jacobian, unless one of
+        its columns chooses otherwise for the sake of results that do not depend on it.
     format : {"csr", "csc", "coo", "dense"}, optional
         What a Jacobian with a `sparsity` comes as: ``"csr"``, a `scipy.sparse.csr_array`, by default.
     verify : bool, optional
@@ -322,7 +322,7 @@ def jacobian(f, x, *, method="central", order=None, step=None, rel_step=None, x_
 
     Raises
     ------
-    TypeError, ValueError, NotImplementedError
+    TypeError, ValueError
         As `gradient`; and when results have two dimensions, or change their length between calls; when `sparsity` does
         not suit x or f, or is found to lack an entry, which the message names.
 
@@ -385,7 +385,7 @@ def jvp(f, x, v, *, method="central", order=None, step=None, rel_step=None, x_sc
 
     Raises
     ------
-    TypeError, ValueError, NotImplementedError
+    TypeError, ValueError
         As `gradient`; and when `v` does not suit `x`.
 
     Examples
@@ -441,7 +441,7 @@ def derivative(f, x, n=1, *, method="central", order=None, step=None, rel_step=N
 
     Raises
     ------
-    TypeError, ValueError, NotImplementedError
+    TypeError, ValueError
         As `gradient`.
 
     Examples

@@ -137,7 +137,7 @@ class Gradient(_Prepared):
 
     Raises
     ------
-    TypeError, ValueError, NotImplementedError
+    TypeError, ValueError
         As `gradient`.
     BusyError
         When an object in use is initialised again.
@@ -240,7 +240,7 @@ class Jacobian(_Prepared):
 
     Raises
     ------
-    TypeError, ValueError, NotImplementedError
+    TypeError, ValueError
         As `jacobian`.
     BusyError
         When an object in use is initialised again.

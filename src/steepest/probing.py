@@ -48,7 +48,8 @@ class Probing(Run):
         """Difference some rows, which may come more than once, with steps of their own: ``(differences, values)``."""
         steps = np.ascontiguousarray(steps, working_type(self.dtype))
         rule = (steps, np.zeros(1, steps.dtype), steps)
-        differences = self.make(np.asarray(rows), rule, *self.limits(rows), method, with_base, order)
+        lower, upper = self.limits(rows)
+        differences = self.make(np.asarray(rows), rule, lower, upper, method, with_base, order)
         _, value = self.sweep(differences, x, rows, f0, look)
         self.precision = max(self.precision, self.function.coarsest)
         return differences, value

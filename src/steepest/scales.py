@@ -45,7 +45,7 @@ class _Change(Look):
         return (share.max(axis=1, initial=0.0), least, change.max(axis=1, initial=0.0), np.sum(change == 0, axis=1))
 
     def joined(self, run, rows):
-        """What all rows have seen, together with those that share their steps; a least share of 0 where none changed."""
+        """What all rows have seen, with those that share their steps; a least share of 0 where none has changed."""
         largest, least, change, still = (
             run.shared(ufunc, part, rows, nothing) for ufunc, nothing, part in
             zip((np.maximum, np.minimum, np.maximum, np.add), (0.0, np.inf, 0.0, 0), self.all(), strict=True))

@@ -223,7 +223,7 @@ class Search:
     def _wanted(self, active):
         """What the first component wants that has no step yet, of those that share the steps of each row.
 
-        One that has not changed with any step, as where a result does not depend on what is moved, waits for the others.
+        One that has not changed with any step waits for the others: its result may not depend on what is moved.
         """
         want, pending = self.want[active], self.outcome[active] == PENDING
         place = np.arange(want.size).reshape(want.shape) + np.where(self.rose[active], 0, want.size)

@@ -123,7 +123,7 @@ class Entry:
     chooses: bool = True                    # it has the methods that choose their steps while they difference
     room: float = 0.0                       # how wide a box must be that leaves more than rounding to difference
     dense: bool = True                      # f may give any number of results
-    searched: bool = True                   # the ways that look for their steps are tried, as one sparse entry does for all
+    searched: bool = True                   # ways that look for their steps are tried; one sparse entry stands for all
 
     @property
     def kind(self):
@@ -235,7 +235,8 @@ ENTRIES = [
     Entry("jacobian", "vector", sd.jacobian),
     Entry("jacobian vectorized", "vectors", functools.partial(sd.jacobian, vectorized=True)),
     Entry("jacobian sparse", "vector", _sparse, dense=False),
-    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), dense=False, searched=False),
+    Entry("jacobian sparse vectorized", "vectors", functools.partial(_sparse, vectorized=True), dense=False,
+          searched=False),
     Entry("jvp", "vector", _along, **_summed),
     Entry("jvp vectorized", "vectors", functools.partial(_along, vectorized=True), **_summed),
     Entry("hessian", "surface", sd.hessian, **_bent),
