@@ -306,7 +306,8 @@ class AdaptiveRun(Run):
         middle = np.ascontiguousarray(middle).view(ladder.value.dtype)
         h, rounding = ladder.tables[2][..., 0], ladder.tables[1][..., 0]
         allowed = abs(ladder.bend) * h + SPIKE * rounding * h
-        return (ladder.count >= 2) & (abs(ladder.even / 2 - middle) > allowed)
+        known = ~(ladder.guessed & (ladder.bend == 0))      # the tables were made anew, and no step was added since
+        return known & (ladder.count >= 2) & (abs(ladder.even / 2 - middle) > allowed)
 
     def _mark_where_f_is_not_finite(self, base, found):
         """There is no derivative where there is no f(x), whatever there is on both sides."""
