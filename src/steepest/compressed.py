@@ -131,9 +131,10 @@ class CompressedRun(ByEntry, Run):
                 differences.mark_overflow(first, last, data.reshape(-1, parts))
             if look is not None:
                 view = differences.view(first, last)
-                view.result = data.reshape(-1, parts)[view.places]
-                look(view, 0, view.places.size)
-                seen.append(view.places)
+                if view.places.size:
+                    view.result = data.reshape(-1, parts)[view.places]
+                    look(view, 0, view.places.size)
+                    seen.append(view.places)
             bad += found
         code = function.finish()
         differences.bad = bad
@@ -271,6 +272,9 @@ class Entries:
         self.columns = self.now = self.result = None
         self.colors: dict = {}      # differences with one row a colour: without f at x, and with it
         self.bad = self.unresolved = 0
+        self.wanted = None if some is None else np.zeros(run.entries, bool)
+        if some is not None:
+            self.wanted[some] = True
 
     def plan(self, compression, x):
         """Plan all columns at x, and return the differences of the colours."""
@@ -340,11 +344,14 @@ class Entries:
         return self.run.block_for(max(1, min(count, most // (numbers * points))), count, numbers, points)
 
     def view(self, first, last):
-        """What was evaluated of some colours, with one row for each entry that they show; see `Bars`."""
+        """What was evaluated of some colours, with one row for each wanted entry that they show; see `Bars`."""
         run, now = self.run, self.now
         starts, _, begin, rows, places = run.coloring.plan()
         some = slice(begin[starts[first]], begin[starts[last]])
         rows, places = rows[some], places[some]
+        if self.wanted is not None:
+            here = self.wanted[places]
+            rows, places = rows[here], places[here]
         ranks, m, parts = run.ranks[places], run.coloring.shape[0], 2 if run.function.as_complex else 1
         color = run.coloring.colors[run.moved[places]] - first
         return SimpleNamespace(
