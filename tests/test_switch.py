@@ -120,6 +120,18 @@ def test_a_prepared_gradient_stays_with_central_differences_for_a_while():
     assert costs[6:13] == [10] * 7 and costs[13] == 8      # after ten calls it is decided anew
 
 
+@pytest.mark.parametrize("sparsity", [None, np.eye(5)], ids=["dense", "sparse"])
+def test_one_thread_may_go_on_with_what_another_has_decided(sparsity):
+    """A run that has only made forward differences knows nothing of central ones yet."""
+    J = sd.Jacobian(lambda x: np.cosh(x - 1), FAR, method="switch", sparsity=sparsity,
+                    format=None if sparsity is None else "dense")
+    J(FAR)
+    mine = J._idle.pop()
+    J(NEAR)
+    J._idle.append(mine)
+    assert abs(J(FAR) - np.diag(np.sinh(FAR - 1))).max() <= 1e-9
+
+
 def test_an_optimiser_ends_where_central_differences_end_and_pays_less():
     results = {}
     for method in ("forward", "central", "switch"):
