@@ -190,3 +190,18 @@ def test_bars_of_complex_derivatives_hold(options):
     found = sd.derivative(np.exp, z, full_output=True, **options)
     assert found.success and found.error.shape == z.shape
     assert (abs(found.value - np.exp(z)) <= 10 * found.error).all()
+
+
+@pytest.mark.parametrize("method", ["central", "forward"])
+def test_a_result_beside_one_that_is_not_finite_has_a_bar_of_its_own(method):
+    """The steps of the one that was looked at again are not those of the other."""
+    x = np.array([1e-9, 2.0])
+
+    def f(x):
+        return [np.sqrt(x[0]) if x[0] >= 0 else np.nan, np.exp(x[0]) * x[1], np.nan]
+
+    both = sd.jacobian(f, x, method=method, full_output=True)
+    alone = sd.jacobian(lambda x: [np.exp(x[0]) * x[1]], x, method=method, full_output=True)
+    for name in ("value", "error", "step", "status"):
+        assert np.array_equal(getattr(both, name)[1], getattr(alone, name)[0])
+    assert (both.status[2] == sd.Status.NONFINITE).all() and both.status[0, 0] != sd.Status.NONFINITE

@@ -5,8 +5,8 @@ tests/test_sparsity.py.
 
 All columns are moved together, each by its own share of its step and to either side: by the Jacobian, that changes f by
 J @ v. A row that changes otherwise depends on more than its entries say, or is bent, kinked or noisy. So it is asked
-again with the columns moved that it should not depend on: if it changes by as much as it was off, it does depend on one
-of them, which bisection finds.
+again with the columns moved that it should not depend on: if it changes by as much as it was off, and by more than the
+noise of f, it does depend on one of them, which bisection finds.
 """
 
 import numpy as np
