@@ -1,6 +1,6 @@
 """steepest: fast gradients, and fast walks down them.
 
-What there is, by name; nothing else is in this file. Start at `gradient`, `jacobian`, `derivative`, `gradient_descent`.
+What there is, by name; nothing else is in this file. Start at `gradient`, `jacobian`, `derivative`, `minimize`, `gradient_descent`.
 Tested in tests/test_names.py.
 """
 
@@ -16,12 +16,14 @@ from .errors import (
     BusyError,
     CheckpointError,
     CompilationWarning,
+    DescentStatus,
     DifferenceWarning,
     FunctionError,
     GradientError,
     Status,
 )
 from .hessian import hessian, hvp
+from .minimize import maximize, minimize
 from .noise import noise_level
 from .prepared import Gradient, Jacobian
 from .results import Derivative
@@ -32,6 +34,7 @@ __all__ = [
     "CheckpointError",
     "CompilationWarning",
     "Derivative",
+    "DescentStatus",
     "DifferenceWarning",
     "FunctionError",
     "Gradient",
@@ -53,6 +56,8 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "maximize",
+    "minimize",
     "noise_level",
     "optim",
     "schedules",
