@@ -42,6 +42,10 @@ class GradientError(AssertionError):
     """A derivative that was checked is wrong, or could not be checked; the text is the report."""
 
 
+class LimitReachedError(Exception):
+    """f may not be called again; never seen outside of a walk."""
+
+
 class Status(IntEnum):
     """How a component of a derivative was found.
 
@@ -69,6 +73,7 @@ class DescentStatus(IntEnum):
     'STALLED'
     """
 
+    RUNNING = -1
     CONVERGED = 0
     ITERATIONS = 1
     EVALUATIONS = 2

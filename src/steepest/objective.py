@@ -9,9 +9,11 @@ import math
 import numpy as np
 
 from .backends import current
-from .compiled_functions import as_callable, resolve, variants_of
+from .compiled_functions import as_callable, check_f, resolve, variants_of
 from .differencing import Run, central_of
+from .errors import LimitReachedError
 from .options import check_arguments, check_function, check_options
+from .noise import noise_level
 from .prepared import Gradient
 from .reference.callback import BASE, array_result, lent_copy, note_evaluation, scalar_result
 from .reference.descent import CAREFULLY
@@ -21,12 +23,18 @@ _FLOAT = np.dtype(np.float64)
 
 
 class Counted:
-    """A function of the caller's with its arguments; its calls are counted, and its exceptions say which it was."""
+    """A function of the caller's with its arguments; its calls are counted, and its exceptions say which it was.
+
+    `limit` calls are made at most: `LimitReachedError` is raised in place of another one.
+    """
 
     def __init__(self, function, label, args, kwargs):
         self.function, self.label, self.args, self.kwargs, self.calls = function, label, args, kwargs, 0
+        self.limit = math.inf
 
     def __call__(self, x):
+        if self.calls >= self.limit:
+            raise LimitReachedError
         self.calls += 1
         return self.function(x, *self.args, **self.kwargs)
 
@@ -126,24 +134,31 @@ class Objective:
 
 
 class Paired:
-    """The two halves of a function that gives ``(value, gradient)``, evaluated once a point."""
+    """The two halves of a function that gives ``(value, gradient)``, evaluated once a point; `calls` counts."""
 
     def __init__(self, function):
         self.function, self.at, self.pair = function, None, None
+        self.calls, self.limit = 0, math.inf
 
     def _look(self, x, args, kwargs):
         at = np.array(x)
         if self.at is None or not np.array_equal(at, self.at):
+            if self.calls >= self.limit:
+                raise LimitReachedError
+            self.calls += 1
+            self.at = None
             pair = self.function(x, *args, **kwargs)
-            if not isinstance(pair, tuple) or len(pair) != 2:
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
                 raise TypeError(f"f must give a pair (value, gradient) with grad=True, not {type(pair).__name__}")
-            self.at, self.pair = at, pair
+            self.at, self.pair = at, (pair[0], np.array(pair[1]))      # f may write into its own later
         return self.pair
 
     def value(self, x, *args, **kwargs):
+        """The first half."""
         return self._look(x, args, kwargs)[0]
 
     def gradient(self, x, *args, **kwargs):
+        """The second half."""
         return self._look(x, args, kwargs)[1]
 
 
@@ -154,10 +169,14 @@ class Answers(Objective):
     """
 
     def __init__(self, f, grad, x, args, kwargs, differences):
+        self.pair = None
         if grad is True:
-            pair = Paired(f)
-            f, grad = pair.value, pair.gradient
+            check_f(f)
+            self.pair = Paired(f)
+            f, grad = self.pair.value, self.pair.gradient
         super().__init__(f, grad, x, args, kwargs, differences)
+        self.given, self.options = f, differences
+        self.limit, self.limited = math.inf, None
         self.calls_of_gradient = 0
         if grad is None:
             run = self.differences._idle[-1]
@@ -184,9 +203,44 @@ class Answers(Objective):
         return kernels.PythonFunction(f if pointer is None else pointer, args, kwargs, x.shape, x.dtype, vector, False,
                                       label)
 
+    @property
+    def nfev(self):
+        """How often f was called, by differences too."""
+        return self.f.calls if self.pair is None else self.pair.calls
+
     def count_from(self, calls):
         """Let nfev count from a number of calls made before."""
         self.f.calls = calls
+        if self.pair is not None:
+            self.pair.calls = calls
+
+    def limit_to(self, calls):
+        """Raise `LimitReachedError` in place of a call of f that would be one too many; whoever asks counts the rest.
+
+        What differences are expected to cost is known beforehand; this is for what they cost more.
+        """
+        self.limit = calls
+        (self.f if self.pair is None else self.pair).limit = calls
+        if self.differences is not None and self.differences._settings.crew is not None:
+            self.differences._settings.crew.limit = calls
+
+    def gradient(self, x):
+        """A gradient of the shape and type of x, that nobody else holds."""
+        near = self.differences is not None and self.limit - self.nfev < 20 * self.calls_of_gradient
+        if not (near and self.as_such and self.base is None):
+            return super().gradient(x)
+        if self.limited is None:    # where calls are compiled none can be refused: near the limit Python makes them
+            self.limited = Gradient(self.f, x, **self.options)
+        self.njev += 1
+        self.limited.calls_before = self.nfev
+        return np.asarray(self.limited(x))
+
+    def noise_level(self, x):
+        """How noisy f is at x; the calls that it takes are counted."""
+        options = {name: self.options[name] for name in ("bounds", "workers") if name in self.options}
+        found = noise_level(self.f.function, x, args=self.f.args, kwargs=self.f.kwargs, full_output=True, **options)
+        self.count_from(self.nfev + found.nfev)
+        return found.level
 
     def answer(self, machine, count):
         """Answer in the kernels' loop, for so many iterations; CAREFULLY where that cannot be."""

@@ -6,11 +6,13 @@ tests/test_workers.py, tests/test_cluster.py and tests/faults/test_processes.py.
 """
 
 import contextlib
+import math
 
 import numpy as np
 
 from .blocks import Form, Outcome, Sent, Shared, Task, join
 from .crews import Executor, Mapper, cores
+from .errors import LimitReachedError
 from .processes import Processes
 from .reference.callback import BASE, Converted, working_type
 from .reference.difference import ROW_CENTRAL, ROW_FIXED, ROW_ONE_SIDED
@@ -110,6 +112,8 @@ class Pooled:
 
     def __call__(self, rows):
         """The values of f at rows of points, in order; `Failed` when something went wrong."""
+        if self.calls + len(rows) > getattr(self.crew, "limit", math.inf):
+            raise Failed(LimitReachedError(), 0)
         shared = Shared(self.crew.identity)
         tasks = self._tasks(rows, shared)
         outcomes: list = [None] * len(tasks)

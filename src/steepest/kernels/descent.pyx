@@ -99,14 +99,16 @@ cdef class Descent:
     """One walk; see `steepest.reference.descent.Descent`."""
 
     cdef readonly object options
-    cdef readonly Py_ssize_t n, nit, nfev, njev
+    cdef readonly Py_ssize_t n, nit, njev
+    cdef public Py_ssize_t nfev     # whoever answers knows when it was more, or less, than is usual
     cdef Py_ssize_t wide            # numbers from one row to the next
     cdef readonly int wants, status
     cdef readonly bint single, bounded
     cdef readonly double f, best_f, step
     cdef public double rate
     cdef int method, variant, beta, kind, stage, tries, asking
-    cdef bint projects, best_has_g, waiting, plain, running
+    cdef readonly bint best_has_g
+    cdef bint projects, waiting, plain, running
     cdef Py_ssize_t maxiter, maxfev, calls_value, calls_gradient, m, pairs, newest, count_values, count_recent
     cdef double tol, ftol, xtol, target, noise, average, sign
     cdef double trial_f, curvature, weight, mean, scale, scale_weight, theta, length, share, slope, momentum

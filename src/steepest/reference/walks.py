@@ -252,13 +252,17 @@ class Walk:
             self._begin()
         while not self._over():
             plain = self.pairs == 0 and self.slope == 0 and self.length == 0    # along the gradient, with nothing known
-            taken = yield from getattr(self, "_step_" + options.method)()
+            taken = yield from self._step()
             if not taken and self.status == RUNNING:
                 if plain:
                     self.status = STALLED
                 else:
                     self._forget()
         yield from self._finish()
+
+    def _step(self):
+        """One step of the method; whether it could be made."""
+        return getattr(self, "_step_" + self.options.method)()
 
     def _begin(self):
         self.values = [self.f]
