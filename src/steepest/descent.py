@@ -344,6 +344,17 @@ class Descent:
         with self._alone():
             return drive(self, f, grad, callback, progress, history, maxtime, args, kwargs, differences)
 
+    def close(self):
+        """End the walk: what it has found can still be looked at, and it cannot be gone on with."""
+        if self._machine is not None:
+            self._machine.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
     # states and results
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 from .compiled_functions import check_f
 from .errors import DescentStatus, LimitReachedError
 from .objective import Answers
-from .options import as_number, check_function
+from .options import CHOOSING, METHODS, as_number, check_function
 from .progress import Bar
 from .reference.descent import CAREFULLY, GRADIENT, VALUE
 
@@ -20,6 +20,7 @@ __all__ = ["drive"]
 
 # Iterations without a word to anybody, when nobody listens.
 ALL = 2**62
+MOST_IN_A_NOTE = 20     # numbers of the best point
 HISTORIES = {True: ("x", "fun", "grad", "step"), "x": ("x",), False: (), None: ()}
 
 
@@ -50,6 +51,9 @@ def _differences(run, grad, differences):
     if grad is not None and not isinstance(grad, str):
         return differences
     if isinstance(grad, str):
+        if grad not in METHODS and grad not in CHOOSING:
+            raise TypeError("grad must be callable, True, or differences: "
+                            f"{', '.join(map(repr, (*METHODS, *CHOOSING)))}, not {grad!r}")
         differences = {"method": grad, **differences}
     if run._lower is not None:
         shape = run.shape
@@ -160,7 +164,9 @@ class Drive:
         run._project_it()
         if not machine.wants:
             return
-        f, g = self.objective.evaluate(run.ask(), bool(machine.wants & VALUE), bool(machine.wants & GRADIENT))
+        with_value = bool(machine.wants & VALUE) and not machine.has_value
+        f, g = self.objective.evaluate(run.ask(), with_value, bool(machine.wants & GRADIENT))
+        f = machine.value if machine.has_value else f
         machine.nfev = self.objective.nfev      # differences may have taken more calls, or fewer, than is usual
         if machine.wants & VALUE:
             machine.nfev -= run._options.calls_value
@@ -195,8 +201,9 @@ class Drive:
         run = self.run
         machine = run._machine
         if machine is not None and math.isfinite(machine.best_f) and not isinstance(error, (TypeError, ValueError)):
-            best = np.array2string(run._shaped(machine.best_x), threshold=20)
-            error.add_note(f"steepest: the best point so far is x = {best}, f = {run._sign * machine.best_f}")
+            best = ", ".join(map(repr, machine.best_x[:MOST_IN_A_NOTE].tolist()))   # NumPy's words leave cycles behind
+            more = ", ..." if machine.n > MOST_IN_A_NOTE else ""
+            error.add_note(f"steepest: the best point so far is x = [{best}{more}], f = {run._sign * machine.best_f}")
 
     def _result(self):
         from scipy.optimize import OptimizeResult

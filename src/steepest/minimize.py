@@ -113,11 +113,11 @@ def minimize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=No
     >>> sd.minimize(lambda x: (x[0] - 3.0) ** 2 + x[1] ** 2, [0.0, 1.0], bounds=(0.0, 2.0)).x.round(6).tolist()
     [2.0, 0.0]
     """
-    run = Descent(x0, method=method, bounds=bounds, tol=tol, ftol=ftol, xtol=xtol, maxiter=maxiter, maxfev=maxfev,
-                  target=target, maximize=False, lr=lr, schedule=schedule, line_search=line_search, memory=memory,
-                  variant=variant, beta=beta, average=average, project=project, noise=noise, state=state)
-    return run.go(f, grad=grad, callback=callback, progress=progress, history=history, maxtime=maxtime, args=args,
-                  kwargs=kwargs, **differences)
+    with Descent(x0, method=method, bounds=bounds, tol=tol, ftol=ftol, xtol=xtol, maxiter=maxiter, maxfev=maxfev,
+                 target=target, maximize=False, lr=lr, schedule=schedule, line_search=line_search, memory=memory,
+                 variant=variant, beta=beta, average=average, project=project, noise=noise, state=state) as run:
+        return run.go(f, grad=grad, callback=callback, progress=progress, history=history, maxtime=maxtime, args=args,
+                      kwargs=kwargs, **differences)
 
 
 def maximize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=None, xtol=None, maxiter=None,
@@ -151,8 +151,8 @@ def maximize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=No
     >>> sd.maximize(lambda x: -(x[0] - 1.0) ** 2, [0.0]).x.round(6).tolist()
     [1.0]
     """
-    run = Descent(x0, method=method, bounds=bounds, tol=tol, ftol=ftol, xtol=xtol, maxiter=maxiter, maxfev=maxfev,
-                  target=target, maximize=True, lr=lr, schedule=schedule, line_search=line_search, memory=memory,
-                  variant=variant, beta=beta, average=average, project=project, noise=noise, state=state)
-    return run.go(f, grad=grad, callback=callback, progress=progress, history=history, maxtime=maxtime, args=args,
-                  kwargs=kwargs, **differences)
+    with Descent(x0, method=method, bounds=bounds, tol=tol, ftol=ftol, xtol=xtol, maxiter=maxiter, maxfev=maxfev,
+                 target=target, maximize=True, lr=lr, schedule=schedule, line_search=line_search, memory=memory,
+                 variant=variant, beta=beta, average=average, project=project, noise=noise, state=state) as run:
+        return run.go(f, grad=grad, callback=callback, progress=progress, history=history, maxtime=maxtime, args=args,
+                      kwargs=kwargs, **differences)

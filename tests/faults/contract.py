@@ -189,6 +189,14 @@ def _descent_by(grad, x, **options):
     return sd.gradient_descent(None, x, lr=0.01, steps=2, grad=grad, **options)
 
 
+def _walked(walk, tol, f, x, **options):
+    return walk(f, x, tol=tol, maxiter=5, **options)
+
+
+def _walked_by(grad, x, **options):
+    return sd.minimize(bowl, x, tol=2.0, grad=grad, method="adam", lr=0.5, maxiter=5, **options)
+
+
 def _checked(f, x, **options):
     return sd.check_gradient(f, slopes, x, **options)
 
@@ -225,6 +233,7 @@ _summed = {"answer": lambda jacobian: jacobian.sum(axis=1)}
 _check = {"takes": frozenset({"x_scale", "bounds", "args", "kwargs", "workers"}), "judges": True}
 _bent = {"takes": FULL - {"order", "f0"}, "room": 1e-5, "chooses": False}
 _walk = {"takes": DESCENT, "one_point": False, "pick": lambda result: result.x}
+_other = _walk | {"takes": DESCENT - {"method"}}      # `method` is that of the walk
 
 ENTRIES = [
     Entry("derivative", "number", sd.derivative, FULL - {"f0"}),
@@ -263,7 +272,9 @@ ENTRIES = [
     Entry("check_hessian", "slope", _checked_hessian, pick=lambda found: found.table["estimate"].reshape(3, -1),
           **_check),
     Entry("gradient_descent", "scalar", _descent, **_walk),
-    Entry("gradient_descent grad", "field", _descent_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
+    Entry("minimize", "scalar", functools.partial(_walked, sd.minimize, 2.0), **_other),
+    Entry("minimize grad", "field", _walked_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
+    Entry("maximize", "scalar", functools.partial(_walked, sd.maximize, 1e9), **_other),     # it has no top
 ]
 
 # The ways to difference; each entry point runs through those whose options it has.

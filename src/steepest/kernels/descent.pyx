@@ -107,7 +107,8 @@ cdef class Descent:
     cdef readonly double f, best_f, step
     cdef public double rate
     cdef int method, variant, beta, kind, stage, tries, asking
-    cdef readonly bint best_has_g
+    cdef readonly bint best_has_g, has_value
+    cdef readonly double value      # f at `point`, where `run` had it before it came back for a gradient
     cdef bint projects, waiting, plain, running
     cdef Py_ssize_t maxiter, maxfev, calls_value, calls_gradient, m, pairs, newest, count_values, count_recent
     cdef double tol, ftol, xtol, target, noise, average, sign
@@ -164,7 +165,7 @@ cdef class Descent:
         if self.bounded:
             memcpy(self.lower_, PyArray_DATA(lower), self.n * sizeof(double))
             memcpy(self.upper_, PyArray_DATA(upper), self.n * sizeof(double))
-        self.f = self.trial_f = NAN
+        self.f = self.trial_f = self.value = NAN
         self.best_f = INFINITY
         self.status = RUNNING
         self.curvature, self.theta, self.share, self.momentum = 1.0, INFINITY, 0.8, 1.0
@@ -340,6 +341,9 @@ cdef class Descent:
             self.trial_f = value
         self.answered()
 
+    def close(self):
+        """Nothing holds this walk but its owner; its twin has something to let go of."""
+
     def run(self, Function value, Function gradient, differences, Py_ssize_t count):
         """Ask and answer, until `count` iterations are made or the walk is over: PAUSED; or CAREFULLY.
 
@@ -420,6 +424,8 @@ cdef class Descent:
                 self.asking = BY_DIFFERENCES
                 if by_differences(differences, <void *>value, self.trial_, self.trial_g_) != GOOD:
                     self.asking = NOBODY
+                    if self.wants & VALUE:
+                        self.has_value, self.value = True, f
                     return CAREFULLY
             elif self.wants & GRADIENT:
                 self.asking = FOR_GRADIENT
@@ -466,6 +472,7 @@ cdef class Descent:
         if wants & (VALUE | GRADIENT) and isfinite(self.trial_f):
             self.remember(wants)
         self.wants = 0
+        self.has_value = False
         self.walk(self.understand())
 
     cdef void remember(self, int wants) noexcept nogil:

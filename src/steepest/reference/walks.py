@@ -129,6 +129,7 @@ class Walk:
         self.previous = x0.copy()
         self.scale = self.scale_weight = 0.0
         self.finishing = False
+        self.has_value, self.value = False, math.nan    # f at `point`, where `run` had it before it wanted a gradient
         self._go(self._main(False))
 
     ARRAYS = ("x", "g", "d", "best_x", "best_g", "u", "previous", "S", "Y", "rho", "H")
@@ -177,9 +178,14 @@ class Walk:
             self.nfev += self.options.calls_gradient
         if self.wants & PROJECTION:
             self.trial[:] = g
+        self.has_value = False
         with np.errstate(all="ignore"):
             self._remember()
         self._go(self._walk)
+
+    def close(self):
+        """Let go of a walk that will not be gone on with: it and its generator hold each other."""
+        self._walk.close()
 
     def run(self, value, gradient, differences, count):
         """Ask and answer, until `count` iterations are made or the walk is over: PAUSED; or CAREFULLY.
@@ -201,6 +207,8 @@ class Walk:
             elif self.wants & GRADIENT and differences.gradient(value, point, out := np.empty_like(point)) == DONE:
                 g[:] = out.reshape(-1)
             elif self.wants & GRADIENT:
+                if f is not None:
+                    self.has_value, self.value = True, f
                 return CAREFULLY
             self.tell(f, g)
         return PAUSED
