@@ -11,7 +11,7 @@ import pytest
 import steepest as sd
 
 PROMISED = {
-    "BusyError", "CheckpointError", "CompilationWarning", "Derivative", "DescentStatus", "DifferenceWarning", "FunctionError",
+    "BusyError", "CheckpointError", "CompilationWarning", "Derivative", "Descent", "DescentStatus", "DifferenceWarning", "FunctionError",
     "Gradient", "GradientCheck", "GradientError", "Jacobian", "Status", "__version__", "backend", "check_gradient",
     "check_hessian", "check_jacobian", "compiled", "derivative", "gradient", "gradient_descent", "grid", "hessian",
     "hvp", "jacobian", "jvp", "maximize", "minimize", "noise_level", "optim", "schedules", "set_num_threads", "show_config",

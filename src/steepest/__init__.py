@@ -11,6 +11,7 @@ from .backends import backend
 from .compiled_functions import compiled
 from .config import __version__, show_config
 from .descend import gradient_descent
+from .descent import Descent
 from .differentiate import derivative, gradient, jacobian, jvp, value_and_gradient
 from .errors import (
     BusyError,
@@ -34,6 +35,7 @@ __all__ = [
     "CheckpointError",
     "CompilationWarning",
     "Derivative",
+    "Descent",
     "DescentStatus",
     "DifferenceWarning",
     "FunctionError",

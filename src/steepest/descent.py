@@ -14,7 +14,8 @@ from .backends import current
 from .errors import BusyError, DescentStatus
 from .options import as_count, as_float, as_number, as_point, check_bounds, check_function
 from .reference import searches
-from .reference.descent import BETAS, FIXED, GRADIENT, METHODS, PROJECTION, VALUE, VARIANTS, Options, Walk
+from .reference.descent import BETAS, FIXED, GRADIENT, METHODS, PROJECTION, VALUE, VARIANTS, WINDOW, Options, Walk
+from .reference.walks import RECENT
 
 __all__ = ["Descent"]
 
@@ -151,12 +152,12 @@ class Descent:
     @property
     def done(self):
         """Whether the walk is over."""
-        return not self.machine.wants
+        return not self._projected().wants
 
     @property
     def wants(self):
         """What is wanted at the point that `ask` gives."""
-        wants = self.machine.wants
+        wants = self._projected().wants
         return tuple(name for name, bit in (("f", VALUE), ("g", GRADIENT)) if wants & bit)
 
     @property
@@ -235,7 +236,6 @@ class Descent:
         """
         if self.done:
             raise ValueError("the walk is over: there is nothing to ask")
-        self._project_it()
         return self._shaped(self.machine.point)
 
     def tell(self, f=None, g=None):
@@ -258,7 +258,6 @@ class Descent:
         with self._alone():
             if self.done:
                 raise ValueError("the walk is over: there is nothing to tell")
-            self._project_it()
             wants = self.machine.wants
             for name, given, bit in (("f", f, VALUE), ("g", g, GRADIENT)):
                 if wants & bit and given is None:
@@ -298,12 +297,13 @@ class Descent:
             raise ValueError(f"{name} must have the shape of x, {self.shape}, but has {found.shape}")
         return np.ascontiguousarray(found, np.float64).reshape(-1)
 
-    def _project_it(self):
-        """Answer by the user's projection where that is asked for."""
+    def _projected(self):
+        """The machine, after answers by the user's projection where those are asked for."""
         machine = self.machine
         while machine.wants == PROJECTION:
             point = self._shaped(machine.point)
             machine.tell(g=self._flat(self._project(point), "project(x)"))
+        return machine
 
     def _alone(self):
         return _Alone(self._entry)
@@ -450,7 +450,7 @@ def criticality(x, g, lower=None, upper=None):
 
 
 def check_state(state, own):
-    """Refuse a state whose arrays are not those of such a walk; whoever takes it checks the numbers in them."""
+    """Refuse a state that is not that of such a walk; `own` is one."""
     for name, array in own.items():
         if name not in state:
             raise ValueError(f"state must have {name!r}")
@@ -459,9 +459,13 @@ def check_state(state, own):
             continue
         if not isinstance(given, np.ndarray) or given.dtype.kind != array.dtype.kind:
             raise TypeError(f"{name} in state must be an array of {array.dtype}")
-        some = name in ("values", "recent")     # as many as there were
-        if given.ndim != array.ndim or (not some and given.shape != array.shape) or given.size > 100 * some + array.size:
+        most = {"values": WINDOW, "recent": RECENT}.get(name)   # as many as there were
+        if given.ndim != array.ndim or (given.shape != array.shape if most is None else given.size > most):
             raise ValueError(f"{name} in state must have shape {array.shape}, not {given.shape}")
+    counts = dict(zip(Walk.COUNTS, state["counts"].tolist(), strict=False))
+    pairs = len(state["rho"])
+    if min(counts.values()) < 0 or counts["pairs"] > pairs or counts["newest"] >= pairs or not state["values"].size:
+        raise ValueError("counts in state are not those of such a walk")
 
 
 def _options(sign, method, tol, ftol, xtol, maxiter, maxfev, target, lr, schedule, line_search, memory, variant, beta,

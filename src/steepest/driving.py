@@ -160,8 +160,7 @@ class Drive:
     def _answer_carefully(self):
         """One question, answered in Python."""
         run = self.run
-        machine = run.machine
-        run._project_it()
+        machine = run._projected()
         if not machine.wants:
             return
         with_value = bool(machine.wants & VALUE) and not machine.has_value
