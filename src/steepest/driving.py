@@ -163,9 +163,9 @@ class Drive:
         machine = run._projected()
         if not machine.wants:
             return
-        with_value = bool(machine.wants & VALUE) and not machine.has_value
-        f, g = self.objective.evaluate(run.ask(), with_value, bool(machine.wants & GRADIENT))
-        f = machine.value if machine.has_value else f
+        known = machine.value if machine.has_value else None
+        f, g = self.objective.evaluate(run.ask(), bool(machine.wants & GRADIENT), known,
+                                       bool(machine.wants & VALUE) and known is None)
         machine.nfev = self.objective.nfev      # differences may have taken more calls, or fewer, than is usual
         if machine.wants & VALUE:
             machine.nfev -= run._options.calls_value
@@ -180,7 +180,7 @@ class Drive:
             x, fun, jac = run._best()
             if math.isfinite(fun) and np.isnan(jac).any():
                 try:
-                    g = self.objective.evaluate(run._shaped(x), False, True)[1]
+                    g = self.objective.evaluate(run._shaped(x), True, fun)[1]
                 except LimitReachedError:
                     return
                 run._more_gradients += 1

@@ -177,11 +177,12 @@ class Answers(Objective):
         super().__init__(f, grad, x, args, kwargs, differences)
         self.given, self.options = f, differences
         self.limit, self.limited = math.inf, None
-        self.calls_of_gradient = 0
+        self.calls_of_gradient, self.one_sided = 0, False
         if grad is None:
             run = self.differences._idle[-1]
             settings = run.settings
-            self.calls_of_gradient = (settings.order or 1) * x.size + (settings.method in (FORWARD, BACKWARD))
+            self.one_sided = settings.method in (FORWARD, BACKWARD)
+            self.calls_of_gradient = (settings.order or 1) * x.size     # where f(x) is known
             plain = run.direct and settings.method == CENTRAL and settings.bounds is None and x.ndim == 1
             self.direct = (run.function, None, run.prepare()) if plain else None
         else:
@@ -224,16 +225,23 @@ class Answers(Objective):
         if self.differences is not None and self.differences._settings.crew is not None:
             self.differences._settings.crew.limit = calls
 
-    def gradient(self, x):
-        """A gradient of the shape and type of x, that nobody else holds."""
+    def gradient(self, x, f0=None):
+        """A gradient of the shape and type of x, that nobody else holds; `f0` is f(x) where that is known."""
         near = self.differences is not None and self.limit - self.nfev < 20 * self.calls_of_gradient
-        if not (near and self.as_such and self.base is None):
+        near = near and self.as_such and self.base is None
+        if not near and (f0 is None or not self.one_sided):
             return super().gradient(x)
-        if self.limited is None:    # where calls are compiled none can be refused: near the limit Python makes them
-            self.limited = Gradient(self.f, x, **self.options)
+        differences = self.differences
+        if near:    # where calls are compiled none can be refused: close to the limit Python makes them
+            if self.limited is None:
+                self.limited = Gradient(self.f, x, **self.options)
+            differences = self.limited
         self.njev += 1
-        self.limited.calls_before = self.nfev
-        return np.asarray(self.limited(x))
+        differences.calls_before = self.nfev
+        g = np.asarray(differences(x) if f0 is None else differences._where_known(x, f0))
+        if self.as_such and not near:
+            self.f.calls = differences._calls()
+        return g
 
     def noise_level(self, x):
         """How noisy f is at x; the calls that it takes are counted."""
@@ -254,6 +262,15 @@ class Answers(Objective):
             if self.f.calls == calls:   # it was not called by way of `Counted`
                 self.f.calls += value.nfev - before
 
-    def evaluate(self, x, with_value, with_gradient):
-        """One question, in Python."""
-        return self.value(x) if with_value else None, self.gradient(x) if with_gradient else None
+    def evaluate(self, x, with_gradient, f0=None, with_value=False):
+        """One question, in Python: f where it is wanted, or `f0` where it is known, and the gradient.
+
+        Where f is not finite there is nothing to difference: the gradient is NaN.
+        """
+        if with_value:
+            f0 = self.value(x)
+        if not with_gradient:
+            return f0, None
+        if self.differences is not None and f0 is not None and not math.isfinite(f0):
+            return f0, np.full(x.shape, math.nan)
+        return f0, self.gradient(x, f0)

@@ -207,6 +207,15 @@ class Gradient(_Prepared):
         run.count_from(self.calls_before)
         return watched(careful, run, x, None, out, False, None)
 
+    def _where_known(self, x, f0):
+        """Gradient at an x where f is known, with every fallback."""
+        run = self._take()
+        try:
+            run.count_from(self.calls_before)
+            return watched(careful_gradient, run, self._point(x), f0, None, False, None)
+        finally:
+            self._idle.append(run)
+
     def value_and_gradient(self, x, out=None):
         """Value and gradient at x, sharing evaluations: ``(f(x), gradient)``; parameters as for a call."""
         run = self._take()

@@ -413,6 +413,7 @@ cdef class Descent:
         """Answer questions."""
         cdef Py_ssize_t until = self.nit + count if count < self.maxiter else self.maxiter
         cdef double f = NAN
+        cdef Py_ssize_t i
         while self.wants and (self.nit < until or self.stage == LAST):
             if self.wants & PROJECTION:
                 return CAREFULLY
@@ -420,7 +421,11 @@ cdef class Descent:
                 self.asking = FOR_VALUE
                 self.hand(value)
                 value.evaluate(<void *>value, BASE, NULL, &f)
-            if self.wants & GRADIENT and by_differences != NULL:
+            if self.wants & VALUE and self.wants & GRADIENT and by_differences != NULL and not isfinite(f):
+                for i in range(self.n):     # there is nothing to difference
+                    self.trial_g_[i] = NAN
+                self.nfev = self.nfev - self.calls_gradient
+            elif self.wants & GRADIENT and by_differences != NULL:
                 self.asking = BY_DIFFERENCES
                 if by_differences(differences, <void *>value, self.trial_, self.trial_g_) != GOOD:
                     self.asking = NOBODY

@@ -202,7 +202,10 @@ class Walk:
                 return CAREFULLY
             point = self.trial.astype(value.dtype).reshape(value.shape)
             f = value.value_at(point).item() if self.wants & VALUE else None
-            if self.wants & GRADIENT and gradient is not None:
+            if self.wants & GRADIENT and gradient is None and f is not None and not math.isfinite(f):
+                g[:] = math.nan         # there is nothing to difference
+                self.nfev -= self.options.calls_gradient
+            elif self.wants & GRADIENT and gradient is not None:
                 g[:] = gradient.value_at(point)
             elif self.wants & GRADIENT and differences.gradient(value, point, out := np.empty_like(point)) == DONE:
                 g[:] = out.reshape(-1)
