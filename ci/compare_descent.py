@@ -4,6 +4,7 @@ Here because a walk is many questions. Run by ci/compare and ci/test.
 """
 
 import itertools
+import math
 
 import numpy as np
 
@@ -40,6 +41,29 @@ def walk(side, n, single, bounded, **options):
     return call, lambda: {name: getattr(machine, name) for name in names} | machine.state()
 
 
+LINES_ALONG = [
+    lambda t: (-t / (t * t + 2), (t * t - 2) / (t * t + 2) ** 2),
+    lambda t: ((t + 0.004) ** 5 - 2 * (t + 0.004) ** 4, 5 * (t + 0.004) ** 4 - 8 * (t + 0.004) ** 3),
+    lambda t: ((t - 1) ** 2 - 1e-9 * t, 2 * (t - 1) - 1e-9) if t < 3 else (math.nan, math.nan),
+    lambda t: (-t, -1.0), lambda t: (1.0 if t == 0 else 2.0 + t, -1.0), lambda t: (t, 1.0),
+]
+
+
+def search(side, kind, along, step, limit, ceiling):
+    """Every look of a line search."""
+    phi = LINES_ALONG[along]
+    machine = side.searches.LineSearch(kind, *phi(0.0), step, phi(0.0)[0] + 0.1, 1e-12, 1e-3, 0.5, limit, ceiling)
+
+    def call():
+        looked = []
+        while machine.status == searches.LOOKING:
+            looked.append(machine.step)
+            machine.tell(*phi(machine.step))
+        return np.array(looked)
+
+    return call, lambda: {"status": machine.status, "step": machine.step, "f": machine.f}
+
+
 WALKS = [
     *({"method": "lbfgs", "memory": m, "search": kind} for m, kind in itertools.product((2, 10), range(4))),
     *({"method": "bfgs", "search": kind} for kind in (searches.WOLFE, searches.HAGER_ZHANG)),
@@ -53,4 +77,8 @@ LINES = [
         {"n": n, "single": single, "bounded": bounded, **options}
         for n in (2, 17, 300) for single in (False, True) for options in WALKS
         for bounded in ((False, True) if options["method"] in ("lbfgs", "spg") else (False,))]),
+    ("searches.LineSearch", search, [
+        {"kind": kind, "along": along, "step": step, "limit": limit, "ceiling": ceiling}
+        for kind in range(4) for along in range(len(LINES_ALONG)) for step in (1e-3, 1.0, 1e3) for limit in (1, 4, 50)
+        for ceiling in (math.inf, 2.0)]),
 ]

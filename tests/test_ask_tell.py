@@ -4,6 +4,7 @@ Here because whoever has a loop of his own must lose nothing. It tests descent.p
 walk that somebody holds.
 """
 
+import itertools
 import os
 import pathlib
 import signal
@@ -73,7 +74,7 @@ def test_what_is_told_before_it_is_wanted_is_kept(backend, search):
         x = run.ask()
         asked.append(x.tobytes())
         run.tell(rosen(x), rosen_der(x))
-    assert all(one != other for one, other in zip(asked, asked[1:], strict=False))
+    assert all(one != other for one, other in itertools.pairwise(asked))
     expected = sd.minimize(rosen, X0, grad=rosen_der, line_search=search, maxiter=30)
     result = run.result()
     assert (result.x.tobytes(), result.nit, result.status) == (expected.x.tobytes(), expected.nit, expected.status)

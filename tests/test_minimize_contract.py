@@ -4,6 +4,7 @@ Here because a user who changes one word must not have to change anything else. 
 rule_walk.py on every method; what single methods do is in test_minimize.py.
 """
 
+import itertools
 import math
 import warnings
 
@@ -71,7 +72,7 @@ def test_f_and_its_gradient_are_asked_for_together_and_once_a_point(backend, met
     result = sd.minimize(pair, X0, grad=True, method=method, maxiter=15, **rates(method))
     assert result.nfev == result.njev == pair.calls
     points = [x.tobytes() for x in pair.points]
-    assert all(one != other for one, other in zip(points, points[1:], strict=False))
+    assert all(one != other for one, other in itertools.pairwise(points))
     apart = sd.minimize(rosen, X0, grad=rosen_der, method=method, maxiter=15, **rates(method))
     assert (result.x.tobytes(), result.fun, result.nit) == (apart.x.tobytes(), apart.fun, apart.nit)
 

@@ -1,7 +1,7 @@
 """steepest: fast gradients, and fast walks down them.
 
-What there is, by name; nothing else is in this file. Start at `gradient`, `jacobian`, `derivative`, `minimize`, `gradient_descent`.
-Tested in tests/test_names.py.
+What there is, by name; nothing else is in this file. Start at `gradient`, `jacobian`, `derivative`, `minimize`,
+`gradient_descent`. Tested in tests/test_names.py.
 """
 
 from importlib import import_module
@@ -58,6 +58,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "linesearch",
     "maximize",
     "minimize",
     "noise_level",
@@ -70,7 +71,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import grid, optim, schedules, sparsity
+    from . import grid, linesearch, optim, schedules, sparsity
     from .check import check_gradient, check_hessian, check_jacobian
     from .check_report import GradientCheck
 else:
@@ -79,7 +80,7 @@ else:
 
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""
-        if name in ("grid", "optim", "schedules", "sparsity"):
+        if name in ("grid", "linesearch", "optim", "schedules", "sparsity"):
             return import_module(f".{name}", __name__)
         if name in _LATER:
             return getattr(import_module(f".{_LATER[name]}", __name__), name)

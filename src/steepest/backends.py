@@ -26,7 +26,7 @@ LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gra
          "fornberg": "weighted", "WeightedSums": "weighted", "FusedSweep": "fused",
          "group": "coloring", "transposed": "coloring", "ordering": "coloring", "first_fit": "coloring",
          "star_coloring": "coloring", "star_sources": "coloring", "Compression": "compressed",
-         "Descent": "descent"}
+         "Descent": "descent", "LineSearch": "searches"}
 
 
 class _Backend(SimpleNamespace):

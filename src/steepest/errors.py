@@ -7,7 +7,7 @@ from enum import IntEnum
 
 __all__ = [
     "BusyError", "CheckpointError", "CompilationWarning", "DescentStatus", "DifferenceWarning", "FunctionError",
-    "GradientError", "Status",
+    "GradientError", "SearchStatus", "Status",
 ]
 
 
@@ -85,3 +85,24 @@ class DescentStatus(IntEnum):
     NOISE = 8
     STOPPED = 9
     TIME = 10
+
+
+class SearchStatus(IntEnum):
+    """How a line search has ended: ``status`` of what `steepest.linesearch` gives.
+
+    FOUND: the step satisfies the conditions. AT_LIMIT: it is the longest one allowed, and f decreases enough there.
+    EXHAUSTED: no more evaluations. TOO_CLOSE: the interval has shrunk to what numbers resolve. HOPELESS: the function
+    does not go down, or is not finite anywhere.
+
+    Examples
+    --------
+    >>> from steepest.errors import SearchStatus
+    >>> SearchStatus(4).name
+    'HOPELESS'
+    """
+
+    FOUND = 0
+    AT_LIMIT = 1
+    EXHAUSTED = 2
+    TOO_CLOSE = 3
+    HOPELESS = 4

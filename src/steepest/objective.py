@@ -12,8 +12,8 @@ from .backends import current
 from .compiled_functions import as_callable, check_f, resolve, variants_of
 from .differencing import Run, central_of
 from .errors import LimitReachedError
-from .options import check_arguments, check_function, check_options
 from .noise import noise_level
+from .options import check_arguments, check_function, check_options
 from .prepared import Gradient
 from .reference.callback import BASE, array_result, lent_copy, note_evaluation, scalar_result
 from .reference.descent import CAREFULLY

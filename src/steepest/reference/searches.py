@@ -10,7 +10,8 @@ answered by a shorter step. None of them forgets the lowest f that it has seen: 
 import math
 from typing import NamedTuple
 
-# How a search ends.
+# How a search ends; LOOKING while it has not.
+LOOKING = -1
 FOUND = 0           # the step satisfies the conditions
 AT_LIMIT = 1        # the longest step that is allowed, and f decreases enough there
 EXHAUSTED = 2       # no more trials
@@ -382,3 +383,62 @@ def gll(f0, slope0, step, *, above=None, decrease=1e-4, limit=30, ceiling=math.i
 
 
 SEARCHES = (armijo, wolfe, hager_zhang, gll)
+
+
+class LineSearch:
+    """One search that waits for what was found at `step`: the twin of kernels/searches.pyx.
+
+    Parameters
+    ----------
+    kind : int
+        One of `NAMES`.
+    f0, slope0 : float
+        The function and its slope at 0.
+    step : float
+        The first one to look at.
+    above : float
+        What GLL holds f against.
+    error : float
+        How much f may rise by rounding, for HAGER_ZHANG.
+    decrease : float
+        Share of what the slope promises that f must decrease by.
+    curvature : float
+        Share of the slope that may be left, for WOLFE and HAGER_ZHANG.
+    limit : int
+        Looks at most.
+    ceiling : float
+        The longest step.
+
+    Attributes
+    ----------
+    status : int
+        LOOKING, or how it has ended.
+    step, f : float
+        Where something is wanted; in the end what is to be taken, 0 for nothing, and f there.
+    """
+
+    def __init__(self, kind, f0, slope0, step, above, error, decrease, curvature, limit, ceiling):
+        if not ARMIJO <= kind <= GLL or limit < 1:
+            raise ValueError("there is no such search")
+        more = {"decrease": decrease, "limit": limit, "ceiling": ceiling}
+        if kind == GLL:
+            more["above"] = above
+        if kind == HAGER_ZHANG:
+            more["error"] = error
+        if NEEDS_SLOPE[kind]:
+            more["curvature"] = curvature
+        self._search = SEARCHES[kind](f0, slope0, step, **more)
+        self.status, self.step, self.f = LOOKING, 0.0, 0.0
+        self._go(None)
+
+    def _go(self, answer):
+        try:
+            self.step = self._search.send(answer)
+        except StopIteration as stop:
+            self.status, self.step, self.f = stop.value
+
+    def tell(self, f, slope):
+        """Say what was found at `step`."""
+        if self.status != LOOKING:
+            raise ValueError("the search is over")
+        self._go((f, slope))

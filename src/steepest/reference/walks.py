@@ -249,7 +249,6 @@ class Walk:
     # the walk
 
     def _main(self, resumed):
-        options = self.options
         if not resumed:
             self.trial[:] = self.x
             yield from self._ask(VALUE | GRADIENT)
