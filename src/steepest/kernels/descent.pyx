@@ -484,7 +484,7 @@ cdef class Descent:
         """Keep the lowest f; among those that rounding cannot tell apart the smallest gradient."""
         cdef bint has_g = (wants & GRADIENT) != 0, lower = self.trial_f < self.best_f
         cdef Py_ssize_t nbytes = self.n * sizeof(double)
-        if wants == GRADIENT and self.at_best():
+        if wants == GRADIENT and self.at(self.best_x_):
             memcpy(self.best_g_, self.trial_g_, nbytes)
             self.best_has_g = True
             return
@@ -495,10 +495,11 @@ cdef class Descent:
             memcpy(self.best_g_, self.trial_g_, nbytes)
             self.best_f, self.best_has_g = self.trial_f, has_g
 
-    cdef bint at_best(self) noexcept nogil:
+    cdef bint at(self, const double *x) noexcept nogil:
+        """Whether the trial is there."""
         cdef Py_ssize_t i
         for i in range(self.n):
-            if self.trial_[i] != self.best_x_[i]:
+            if self.trial_[i] != x[i]:
                 return False
         return True
 
@@ -691,22 +692,26 @@ cdef class Descent:
                                              0.1 if self.method == CG else 0.9, ceiling))
 
     cdef int look_or_go(self, int found) noexcept nogil:
-        cdef bint both = self.needs_slope()
+        cdef bint there, both = self.needs_slope()
         cdef Search *search = &self.search
         if found == LOOKING:
             self.move(self.x_, search.step, self.d_)
             return self.ask(VALUE | GRADIENT if both else VALUE, SEARCHING)
         if found == HOPELESS or not search.step > 0:
             return FAILED
+        there = both and (found == FOUND or found == AT_LIMIT)
+        if not there:
+            self.move(self.x_, search.step, self.d_)
+        if self.at(self.x_):        # a step that rounding takes back leads nowhere
+            return FAILED
         self.step = search.step
-        if both and (found == FOUND or found == AT_LIMIT):
+        if there:
             return self.arrived()
         # what was looked at last is not the lowest, or its gradient is not known
-        self.move(self.x_, search.step, self.d_)
         self.trial_f = search.f
         if not both:
             return self.ask(GRADIENT, SEARCHED)
-        if not (self.best_has_g and self.at_best()):
+        if not (self.best_has_g and self.at(self.best_x_)):
             return FAILED
         memcpy(self.trial_g_, self.best_g_, self.n * sizeof(double))
         return self.arrived()

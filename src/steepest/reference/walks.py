@@ -369,11 +369,15 @@ class Walk:
             answer = self.trial_f, dot(self.trial_g, self.d) if both else 0.0
         if outcome.status == HOPELESS or not outcome.step > 0:
             return False
+        there = both and outcome.status in (FOUND, AT_LIMIT)
+        if not there:
+            self._move(self.x, outcome.step, self.d)
+        if np.array_equal(self.trial, self.x):      # a step that rounding takes back leads nowhere
+            return False
         self.step = outcome.step
-        if both and outcome.status in (FOUND, AT_LIMIT):
+        if there:
             return True
         # what was looked at last is not the lowest, or its gradient is not known
-        self._move(self.x, outcome.step, self.d)
         self.trial_f = outcome.f
         if both:
             if not (self.best_has_g and np.array_equal(self.trial, self.best_x)):
