@@ -13,7 +13,7 @@ import pytest
 from scipy import optimize
 
 import steepest as sd
-from steepest.descent import MOST_FIXED_STEPS, RULES
+from steepest.descent import RULES, most_iterations
 from steepest.reference.descent import METHODS
 
 X0 = np.array([-1.2, 1.0])
@@ -265,7 +265,14 @@ def test_steps_that_need_not_end_end_all_the_same(method):
     """lr is so small that nothing happens."""
     f = Counting(lambda x: float(x[0]))
     result = sd.minimize(f, [1.0], grad=lambda x: np.ones(1), method=method, lr=1e-9)
-    assert (result.nit, result.status) == (MOST_FIXED_STEPS, sd.DescentStatus.ITERATIONS)
+    assert (result.nit, result.status) == (most_iterations(1), sd.DescentStatus.ITERATIONS)
+
+
+def test_a_walk_along_noise_ends_too():
+    random = np.random.default_rng(0)
+    result = sd.minimize(lambda x: 1.0 + 1e-9 * random.standard_normal(), np.zeros(3))
+    assert result.status in (sd.DescentStatus.ITERATIONS, sd.DescentStatus.STALLED)
+    assert not result.success
 
 
 def test_the_noise_of_f_is_found_out_when_asked_for(backend):

@@ -24,11 +24,10 @@ FIXED_RATE = ("adgd", "nesterov")
 # The names of the rules of `steepest.optim`, which is imported where one of them is asked for.
 RULES = ("sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam", "radam", "adamax", "rprop", "asgd",
          "adabelief", "lion")
-# No limit; and that of methods whose steps need not get any shorter, which would otherwise go on for ever.
+# No limit.
 ALL = 2**62
 # Where they stand in a state.
 RATE, CALLS = Walk.NUMBERS.index("rate"), Walk.COUNTS.index("nfev")
-MOST_FIXED_STEPS = 10_000
 
 MESSAGES = {
     DescentStatus.RUNNING: "the walk is not over, at |g| = {norm:.3g}",
@@ -112,6 +111,9 @@ class Descent:
         self._sign = -1.0 if maximize else 1.0
         self._options = _options(self._sign, method, tol, ftol, xtol, maxiter, maxfev, target, lr, schedule,
                                  line_search, memory, variant, beta, average, project, noise)
+        self._by_default = maxiter is None and maxfev is None
+        if self._by_default:
+            self._options.maxiter = most_iterations(x.size)
         self._lower, self._upper = _box(bounds, x, method)
         self._x0 = _clipped(x, self._lower, self._upper)
         self._schedule, self._project = schedule, project
@@ -490,9 +492,12 @@ def _options(sign, method, tol, ftol, xtol, maxiter, maxfev, target, lr, schedul
         search, rate, as_count(memory, "memory"), variant, beta,
         as_number(average, "average", at_least=0.0, below=1.0), sign=sign, projects=project is not None,
     )
-    if maxiter is None and maxfev is None and (method in RULES or (method == "gd" and options.search == FIXED)):
-        options.maxiter = MOST_FIXED_STEPS
     return options
+
+
+def most_iterations(n):
+    """The limit where none is given: fixed steps, and any along noise, might go on for ever."""
+    return max(10_000, 100 * n)
 
 
 def _search_of(method, line_search, schedule, lr):

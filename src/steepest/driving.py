@@ -32,6 +32,8 @@ def drive(run, f, grad, callback, progress, history, maxtime, args, kwargs, diff
     if maxtime is not None:
         maxtime = as_number(maxtime, "maxtime", above=0.0)
     history = _rows(history)
+    if maxtime is not None and run._by_default and run._machine is None:
+        run._options.maxiter = ALL
     differences = _differences(run, grad, differences)
     grad = None if isinstance(grad, str) else grad
     with Answers(f, grad, run._x0, args, kwargs, differences) as objective:

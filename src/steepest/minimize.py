@@ -37,9 +37,8 @@ def minimize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=No
         Stop, without success, when f decreases by less than ``ftol * |f|``, or x moves by less than
         ``xtol * max(1, |x|)``.
     maxiter, maxfev : int, optional
-        Exact limits of iterations and of calls of f, those of differences included. Without both, rules and the fixed
-        steps of "gd", which need not come to an end, make 10 000 iterations at most, and all others as many as they
-        take.
+        Exact limits of iterations and of calls of f, those of differences included. Without them, and without
+        `maxtime`, 10 000 iterations or 100 for each variable are the end, whichever is more.
     maxtime : float, optional
         Seconds; the clock is looked at after every iteration.
     target : float, optional
