@@ -9,7 +9,9 @@ import math
 import numpy as np
 
 from steepest.reference import searches
-from steepest.reference.descent import BETAS, PROJECTION, VARIANTS, Options
+from steepest.reference.descent import BETAS, METHODS, PROJECTION, VARIANTS, Options
+from steepest.reference.difference import CENTRAL, step_factor
+from steepest.reference.many import Batch
 
 
 def valley(x):
@@ -64,6 +66,21 @@ def search(side, kind, along, step, limit, ceiling):
     return call, lambda: {"status": machine.status, "step": machine.step, "f": machine.f}
 
 
+def many(side, n, differenced, method):
+    """Walks from many starts, by the values and the slopes of the valley or their differences."""
+    starts = np.random.default_rng(n).uniform(-1.5, 1.5, (20, n))
+    options = Options(method, tol=1e-6, maxiter=30, calls_gradient=2 * n if differenced else 0)
+    dtype = starts.dtype
+    value = side.callback.PythonFunction(lambda x: valley(x)[0], (), None, (n,), dtype)
+    slope = side.callback.PythonFunction(lambda x: valley(x)[1], (), None, (n,), dtype, True, False, "grad")
+    differences = side.difference.Differences(n, dtype, CENTRAL, 2, step_factor(2.0**-52, CENTRAL, 2))
+    functions = (value, None, differences) if differenced else (value, slope, None)
+    batch, place = Batch(starts), np.zeros(1, np.int64)
+    machine = side.descent.Descent(starts[0], options)
+    return (lambda: side.descent.descend_many(machine, functions, batch, place, 0, 20),
+            lambda: {name: getattr(batch, name) for name in ("x", "fun", "jac", "counts")} | {"place": place})
+
+
 WALKS = [
     *({"method": "lbfgs", "memory": m, "search": kind} for m, kind in itertools.product((2, 10), range(4))),
     *({"method": "bfgs", "search": kind} for kind in (searches.WOLFE, searches.HAGER_ZHANG)),
@@ -81,4 +98,7 @@ LINES = [
         {"kind": kind, "along": along, "step": step, "limit": limit, "ceiling": ceiling}
         for kind in range(4) for along in range(len(LINES_ALONG)) for step in (1e-3, 1.0, 1e3) for limit in (1, 4, 50)
         for ceiling in (math.inf, 2.0)]),
+    ("descent.descend_many", many, [
+        {"n": n, "differenced": differenced, "method": method}
+        for n in (2, 20) for differenced in (False, True) for method in METHODS]),
 ]

@@ -247,3 +247,10 @@ def test_bad_arguments_are_refused_before_f_is_called(options, error, text):
 def test_a_gradient_of_the_wrong_shape_is_refused(backend, wrong):
     with pytest.raises((TypeError, ValueError), match="grad"):
         minimize(rosen, X0, grad=lambda x: wrong)
+
+
+def test_steps_stay_those_for_the_precision_of_f(backend):
+    result = minimize(lambda x: np.float32(bowl(x - 1) + 0.1 * x[0] ** 4), np.array([3.0, -2.0, 5.0]))
+    slope = slopes(result.x - 1)
+    slope[0] += 0.4 * result.x[0] ** 3
+    assert abs(slope).max() < 1e-4

@@ -61,6 +61,7 @@ __all__ = [
     "linesearch",
     "maximize",
     "minimize",
+    "minimize_many",
     "noise_level",
     "optim",
     "schedules",
@@ -74,9 +75,11 @@ if TYPE_CHECKING:
     from . import grid, linesearch, optim, schedules, sparsity
     from .check import check_gradient, check_hessian, check_jacobian
     from .check_report import GradientCheck
+    from .many import minimize_many
 else:
     _LATER = {"check_gradient": "check", "check_hessian": "check", "check_jacobian": "check",
-              "GradientCheck": "check_report"}
+              "GradientCheck": "check_report",
+              "minimize_many": "many"}
 
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""

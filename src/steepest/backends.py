@@ -26,7 +26,8 @@ LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gra
          "fornberg": "weighted", "WeightedSums": "weighted", "FusedSweep": "fused",
          "group": "coloring", "transposed": "coloring", "ordering": "coloring", "first_fit": "coloring",
          "star_coloring": "coloring", "star_sources": "coloring", "Compression": "compressed",
-         "Descent": "descent", "LineSearch": "searches"}
+         "Descent": "descent", "LineSearch": "searches",
+         "descend_many": "descent"}
 
 
 class _Backend(SimpleNamespace):

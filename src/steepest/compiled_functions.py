@@ -342,7 +342,7 @@ def resolve(f, settings, shape, dtype, vector=False, each=False):
         _refuse_for_njit(settings, shape, dtype)
         return variants.compiled(shape, vector, each, settings.args)
     except NotCompiled as reason:
-        _tell(variants, str(reason))
+        warn_not_compiled(variants, str(reason))
         return None
 
 
@@ -386,7 +386,7 @@ def _refuse_for_njit(settings, shape, dtype):
         raise NotCompiled(f"x has {math.prod(shape)} entries, more than an int of C can count")
 
 
-def _tell(variants, reason):
+def warn_not_compiled(variants, reason):
     """Warn, once for each function and reason, at the line that called the library."""
     if reason in variants.told:
         return

@@ -114,7 +114,7 @@ class Descent:
         self._by_default = maxiter is None and maxfev is None
         if self._by_default:
             self._options.maxiter = most_iterations(x.size)
-        self._lower, self._upper = _box(bounds, x, method)
+        self._lower, self._upper = box_of(bounds, x, method)
         self._x0 = _clipped(x, self._lower, self._upper)
         self._schedule, self._project = schedule, project
         for name, function in (("schedule", schedule), ("project", project)):
@@ -522,7 +522,7 @@ def _check_choice(name, value, choices):
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
 
 
-def _box(bounds, x, method):
+def box_of(bounds, x, method):
     """Lower and upper bounds as flat arrays of float64, or (None, None)."""
     if bounds is None:
         return None, None

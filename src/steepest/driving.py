@@ -34,7 +34,7 @@ def drive(run, f, grad, callback, progress, history, maxtime, args, kwargs, diff
     history = _rows(history)
     if maxtime is not None and run._by_default and run._machine is None:
         run._options.maxiter = ALL
-    differences = _differences(run, grad, differences)
+    differences = differences_of(run, grad, differences)
     grad = None if isinstance(grad, str) else grad
     with Answers(f, grad, run._x0, args, kwargs, differences) as objective:
         return Drive(run, objective, Watch(run, callback, progress, history, maxtime)).go()
@@ -48,7 +48,7 @@ def _rows(history):
         raise ValueError(f"history must be True, False or 'x', not {history!r}") from None
 
 
-def _differences(run, grad, differences):
+def differences_of(run, grad, differences):
     """The options of the differences: those given, and what the walk knows of bounds and noise."""
     if grad is not None and not isinstance(grad, str):
         return differences
@@ -113,8 +113,8 @@ class Drive:
         self.run, self.objective, self.watch = run, objective, watch
         objective.count_from(run.nfev)
 
-    def go(self):
-        """Walk until there is a reason to stop."""
+    def go(self, asked=False):
+        """Walk until there is a reason to stop; `asked`: the first question has been put, and needs care."""
         run, bar = self.run, self.watch.bar
         run._stopped = None
         try:
@@ -125,9 +125,9 @@ class Drive:
             self.objective.limit_to(run._options.maxfev)
             if bar is not None:
                 with bar:
-                    self._walk()
+                    self._walk(asked)
             else:
-                self._walk()
+                self._walk(asked)
             self._complete()
         except BaseException as error:
             self._count()
@@ -141,7 +141,7 @@ class Drive:
         found = self.objective.noise_level(self.run._x0)
         return float(found) if math.isfinite(found) else 0.0
 
-    def _walk(self):
+    def _walk(self, careful):
         run, watch = self.run, self.watch
         machine, listens = run.machine, watch.listens
         try:
@@ -152,8 +152,9 @@ class Drive:
             while machine.wants and run._stopped is None:
                 before = machine.nit
                 run.set_rate()
-                if self.objective.answer(machine, 1 if listens else ALL) == CAREFULLY:
+                if careful or self.objective.answer(machine, 1 if listens else ALL) == CAREFULLY:
                     self._answer_carefully()
+                careful = False
                 if listens and machine.nit > before:
                     run._stopped = watch.after_iteration()
         except LimitReachedError:

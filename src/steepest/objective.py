@@ -273,4 +273,8 @@ class Answers(Objective):
             return f0, None
         if self.differences is not None and f0 is not None and not math.isfinite(f0):
             return f0, np.full(x.shape, math.nan)
-        return f0, self.gradient(x, f0)
+        g = self.gradient(x, f0)
+        if self.direct is not None and self.differences is not None:
+            run = self.differences._idle[-1]
+            self.direct = (run.function, None, run.prepare())   # the steps may have been chosen again
+        return f0, g

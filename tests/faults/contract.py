@@ -197,6 +197,13 @@ def _walked_by(grad, x, **options):
     return sd.minimize(bowl, x, tol=2.0, grad=grad, method="adam", lr=0.5, maxiter=5, **options)
 
 
+def _many(f, x, **options):
+    """One of many walks; `method` is that of the differences here."""
+    if "method" in options:
+        options["grad"] = options.pop("method")
+    return sd.minimize_many(f, [x], tol=1.0, maxiter=9, **options)
+
+
 def _checked(f, x, **options):
     return sd.check_gradient(f, slopes, x, **options)
 
@@ -275,6 +282,9 @@ ENTRIES = [
     Entry("minimize", "scalar", functools.partial(_walked, sd.minimize, 2.0), **_other),
     Entry("minimize grad", "field", _walked_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
     Entry("maximize", "scalar", functools.partial(_walked, sd.maximize, 1e9), **_other),     # it has no top
+    Entry("minimize_many", "scalar", _many, **(_walk | {"takes": DESCENT - {"workers", "progress"},
+                                                        "pick": lambda result: result.x[0]})),
+    Entry("gradient_descent grad", "field", _descent_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
 ]
 
 # The ways to difference; each entry point runs through those whose options it has.

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from ..reference.descent import Options
+from ..reference.many import Batch
 from .function import Function
 
 @disjoint_base
@@ -66,3 +67,14 @@ class Descent:
     def tell(self, f: float | None = None, g: Any = None) -> None: ...
     def close(self) -> None: ...
     def run(self, value: Function, gradient: Function | None, differences: Any, count: int) -> int: ...
+
+def descend_many(
+    machine: Descent,
+    functions: tuple[Function, Function | None, Any],
+    batch: Batch,
+    place: NDArray[np.int64],
+    first: int,
+    last: int,
+    halts: NDArray[np.intc] | None = None,
+    i: int = 0,
+) -> int: ...

@@ -14,7 +14,8 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport INFINITY, NAN, copysign, fabs, isfinite, sqrt
 from libc.string cimport memcpy, memmove, memset
 
-from steepest.kernels.function cimport BASE, GOOD, Function, gradient_t
+from steepest.kernels.function cimport BASE, GOOD, HALTED, Function, gradient_t
+from steepest.kernels.native cimport NativeFunction
 from steepest.kernels.vectors cimport Vectors
 
 import importlib
@@ -352,18 +353,7 @@ cdef class Descent:
         cdef Function second = value if gradient is None else gradient
         cdef gradient_t by_differences = NULL
         cdef int code
-        if self.running:
-            raise BusyError("this walk is under way")
-        for function in (value, second):
-            self.check_function(function)
-        if gradient is not None and second.size < 0 and second.vector and not second.native:
-            second.size = self.n        # it is known before the first call
-        if second.size != (1 if gradient is None else self.n):
-            raise ValueError("the gradient does not suit this walk")
-        if gradient is None:
-            if not differences.block == differences.rows == self.n or differences.size != 1:
-                raise ValueError("the differences do not suit this walk")
-            by_differences = <gradient_t>PyCapsule_GetPointer(differences.in_place, "steepest gradient_t")
+        self.check_functions(value, gradient, differences, &by_differences)
         self.running = True
         try:
             self.ready(value)
@@ -387,6 +377,24 @@ cdef class Descent:
             raise
         finally:
             self.running = False
+
+    cdef int check_functions(self, Function value, Function gradient, differences,
+                             gradient_t *by_differences) except -1:
+        """Refuse what this walk cannot ask; `by_differences` is how it asks differences."""
+        cdef Function second = value if gradient is None else gradient
+        if self.running:
+            raise BusyError("this walk is under way")
+        for function in (value, second):
+            self.check_function(function)
+        if gradient is not None and second.size < 0 and second.vector and not second.native:
+            second.size = self.n        # it is known before the first call
+        if second.size != (1 if gradient is None else self.n):
+            raise ValueError("the gradient does not suit this walk")
+        if gradient is None:
+            if not differences.block == differences.rows == self.n or differences.size != 1:
+                raise ValueError("the differences do not suit this walk")
+            by_differences[0] = <gradient_t>PyCapsule_GetPointer(differences.in_place, "steepest gradient_t")
+        return 0
 
     cdef int check_function(self, Function function) except -1:
         if function.count != self.n or function.batch or function.wide or function.as_complex:
@@ -414,28 +422,33 @@ cdef class Descent:
         cdef Py_ssize_t until = self.nit + count if count < self.maxiter else self.maxiter
         cdef double f = NAN
         cdef Py_ssize_t i
+        cdef int code
         while self.wants and (self.nit < until or self.stage == LAST):
             if self.wants & PROJECTION:
                 return CAREFULLY
+            code = GOOD
             if self.wants & VALUE:
                 self.asking = FOR_VALUE
                 self.hand(value)
-                value.evaluate(<void *>value, BASE, NULL, &f)
-            if self.wants & VALUE and self.wants & GRADIENT and by_differences != NULL and not isfinite(f):
+                code = value.evaluate(<void *>value, BASE, NULL, &f)
+            if code == HALTED:
+                pass
+            elif self.wants & VALUE and self.wants & GRADIENT and by_differences != NULL and not isfinite(f):
                 for i in range(self.n):     # there is nothing to difference
                     self.trial_g_[i] = NAN
                 self.nfev = self.nfev - self.calls_gradient
             elif self.wants & GRADIENT and by_differences != NULL:
                 self.asking = BY_DIFFERENCES
-                if by_differences(differences, <void *>value, self.trial_, self.trial_g_) != GOOD:
-                    self.asking = NOBODY
-                    if self.wants & VALUE:
-                        self.has_value, self.value = True, f
-                    return CAREFULLY
+                code = by_differences(differences, <void *>value, self.trial_, self.trial_g_)
             elif self.wants & GRADIENT:
                 self.asking = FOR_GRADIENT
                 self.hand(second)
-                second.evaluate(<void *>second, BASE, NULL, self.trial_g_)
+                code = second.evaluate(<void *>second, BASE, NULL, self.trial_g_)
+            if code == HALTED or (self.asking == BY_DIFFERENCES and code != GOOD):
+                self.asking = NOBODY
+                if code != HALTED and self.wants & VALUE:
+                    self.has_value, self.value = True, f
+                return HALTED if code == HALTED else CAREFULLY
             self.asking = NOBODY
             if self.wants & VALUE:
                 self.trial_f = f
@@ -774,3 +787,6 @@ cdef inline void remember_last(double *numbers, Py_ssize_t *count, Py_ssize_t mo
         count[0] -= 1
     numbers[count[0]] = number
     count[0] += 1
+
+
+include "_many.pxi"

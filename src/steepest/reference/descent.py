@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from .many import descend_many
 from .searches import quotient
 from .vectors import dot, largest
 from .walks import (
@@ -41,7 +42,7 @@ from .walks import (
 __all__ = [
     "BETAS", "CAREFULLY", "CONVERGED", "DECREASE", "EVALUATIONS", "FIXED", "GRADIENT", "ITERATIONS", "LONGEST",
     "METHODS", "NOISE", "NONFINITE", "PAUSED", "PROJECTION", "RUNNING", "SHORTEST", "STALLED", "STEP", "TARGET",
-    "VALUE", "VARIANTS", "WINDOW", "Descent", "Options",
+    "VALUE", "VARIANTS", "WINDOW", "Descent", "Options", "descend_many",
 ]
 
 

@@ -82,7 +82,7 @@ class NativeFunction(PythonFunction):
             raise ValueError(f"f must give one number, but gives {compiled.size}")
         super().__init__(None, (), None, shape, dtype, vector, False, label)
         self.compiled, self.each, self.eps = compiled, each, compiled.eps
-        self.pointer = _PROTOTYPES[compiled.form](compiled.address)
+        self.pointer, self.data = _PROTOTYPES[compiled.form](compiled.address), compiled.data
         if vector:
             self.size = compiled.size
 
@@ -104,10 +104,10 @@ class NativeFunction(PythonFunction):
         arguments = [len(numbers), numbers.ctypes.data_as(_NUMBERS)]
         status = 0
         if compiled.form in (SCALAR, SCALAR_DATA):
-            data = [compiled.data] if compiled.form == SCALAR_DATA else []
+            data = [self.data] if compiled.form == SCALAR_DATA else []
             out[0] = self.pointer(*arguments, *data)
         else:
-            status = self.pointer(*arguments, self.size, out.ctypes.data_as(_NUMBERS), compiled.data)
+            status = self.pointer(*arguments, self.size, out.ctypes.data_as(_NUMBERS), self.data)
         if not _intact(room):
             raise FunctionError(f"{self.label} has written outside of x, which has {len(numbers)} entries")
         if not _intact(results):
