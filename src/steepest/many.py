@@ -50,7 +50,8 @@ def minimize_many(f, X0, *, data=None, grad=None, method="lbfgs", bounds=None, t
         ``f(x, *args, **kwargs)`` gives one number; with `data`, ``f(x, data[i], *args, **kwargs)`` for problem i.
         Anything that `minimize` takes. A compiled f must be safe to call from several threads, unless ``workers=1``.
     X0 : array_like, (B, n)
-        A start in each row; with `data`, (n,) when all problems start there. float32 is kept, all else is float64.
+        A start in each row, or in each part of an array of more dimensions; with `data`, (n,) when all problems start
+        there. float32 is kept, all else is float64.
     data : sequence of B rows, optional
         What makes the problems differ. A C function is given the address of its row as user data (``void *``), an njit
         function its row after x: an array, or a number when `data` has one dimension.
@@ -73,7 +74,7 @@ def minimize_many(f, X0, *, data=None, grad=None, method="lbfgs", bounds=None, t
     Returns
     -------
     scipy.optimize.OptimizeResult
-        Arrays with an entry for each walk: ``x`` (B, n), ``fun``, ``jac`` (B, n), ``success``, ``status`` (see
+        Arrays with an entry for each walk: ``x`` and ``jac``, as X0, ``fun``, ``success``, ``status`` (see
         `DescentStatus`), ``nit``, ``nfev``, ``njev``; ``message`` counts the statuses.
 
     Raises
@@ -108,7 +109,7 @@ def minimize_many(f, X0, *, data=None, grad=None, method="lbfgs", bounds=None, t
                "noise": noise}
     starts = _clipped(starts, options)
     problems = Problems(f, grad, starts[0], args, kwargs, data) if len(starts) else None
-    return _result(Many(problems, starts, options, differences, workers, progress).run(), starts.dtype)
+    return _result(Many(problems, starts, options, differences, workers, progress).run(), starts)
 
 
 def _starts(X0, data):
@@ -118,7 +119,7 @@ def _starts(X0, data):
         raise TypeError("X0 must be real")
     starts = starts.astype(np.float32 if starts.dtype.char == "f" else np.float64)
     if data is None:
-        if starts.ndim != 2:
+        if starts.ndim < 2:
             raise ValueError(f"X0 must have shape (B, n), a start in each row, not {starts.shape}")
         return starts
     if isinstance(data, (str, bytes, dict)) or not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
@@ -127,7 +128,7 @@ def _starts(X0, data):
         raise ValueError("data must have a row for each problem, not the shape ()")
     if starts.ndim == 1:
         return np.tile(starts, (len(data), 1))
-    if starts.ndim != 2 or len(starts) != len(data):
+    if starts.ndim < 2 or len(starts) != len(data):
         raise ValueError(f"X0 must have shape (n,) or ({len(data)}, n), with the {len(data)} rows of data, not "
                          f"{starts.shape}")
     return starts
@@ -146,9 +147,10 @@ def _threads(workers, f):
 
 def _clipped(starts, options):
     """Starts inside the bounds, when all options are found to be right."""
-    somewhere = np.zeros(starts.shape[1], starts.dtype)
+    somewhere = np.zeros(starts.shape[1:], starts.dtype)
     lower, upper = box_of(options["bounds"], somewhere, options["method"])
     if lower is not None:
+        lower, upper = lower.reshape(somewhere.shape), upper.reshape(somewhere.shape)
         somewhere = np.clip(somewhere, lower, upper)
     Descent(somewhere, **options)
     if lower is None:
@@ -160,12 +162,13 @@ def _clipped(starts, options):
     return inside
 
 
-def _result(batch, dtype):
+def _result(batch, starts):
     from scipy.optimize import OptimizeResult
 
+    x, jac = (array.reshape(starts.shape).astype(starts.dtype) for array in (batch.x, batch.jac))
     status = batch.counts[:, STATUS].astype(int)
     return OptimizeResult(
-        x=batch.x.astype(dtype), fun=batch.fun, jac=batch.jac.astype(dtype), success=status == DescentStatus.CONVERGED,
+        x=x, fun=batch.fun, jac=jac, success=status == DescentStatus.CONVERGED,
         status=status, nit=batch.counts[:, NIT].copy(), nfev=batch.counts[:, NFEV].copy(),
         njev=batch.counts[:, NJEV].copy(), message=_message(status),
     )

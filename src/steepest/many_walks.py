@@ -4,6 +4,8 @@ Here so that many starts of one function and many problems of one kind are walke
 its own; the loop over them is `descend_many` of kernels/descent. Tested in tests/test_minimize_many.py.
 """
 
+import contextlib
+
 import numpy as np
 
 from .backends import current
@@ -66,8 +68,15 @@ class Walker:
                     first += 1
             return GOOD
         except BaseException as error:
-            BaseException.add_note(error, f"steepest: in problem {self.place[0]} of {len(self.many.starts)}")
+            self.name(error)
             raise
+
+    def name(self, error):
+        """Say on an exception in which problem it was raised."""
+        count = len(self.many.starts)
+        if count > 1:
+            with contextlib.suppress(Exception):    # one whose notes are unusable is still the user's exception
+                BaseException.add_note(error, f"steepest: in problem {self.place[0]} of {count}")
 
     def go_on(self, first, last, halts):
         """Walk in the kernels' loop, up to the end of a row that needs care: ``(the next row, code)``."""
@@ -91,7 +100,7 @@ class Walker:
     def keep(self, row, result):
         """Put the result of one walk where those of all are."""
         batch = self.many.batch
-        batch.x[row], batch.fun[row], batch.jac[row] = result.x, result.fun, result.jac
+        batch.x[row], batch.fun[row], batch.jac[row] = result.x.reshape(-1), result.fun, result.jac.reshape(-1)
         batch.counts[row] = result.status, result.nit, result.nfev, result.njev
 
 
@@ -101,7 +110,7 @@ class Many:
     Parameters
     ----------
     problems : Problems
-    starts : array, (B, n), float32 or float64
+    starts : array, (B, ...), float32 or float64
         Inside the bounds.
     options : dict
         Of `Descent`, checked.
@@ -114,7 +123,7 @@ class Many:
 
     def __init__(self, problems, starts, options, differences, workers=None, progress=False):
         self.problems, self.starts, self.options, self.differences = problems, starts, options, differences
-        self.batch = Batch(np.ascontiguousarray(starts, np.float64))
+        self.batch = Batch(np.array(starts.reshape(len(starts), starts[:1].size), np.float64))
         self.workers = workers
         self.bar = Bar("walks") if progress else None
 

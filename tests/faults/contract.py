@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import steepest as sd
+from steepest.options import as_point
 
 # The point at which everything is differentiated, unless a test needs another.
 X = np.array([0.5, -1.25, 2.0])
@@ -198,10 +199,10 @@ def _walked_by(grad, x, **options):
 
 
 def _many(f, x, **options):
-    """One of many walks; `method` is that of the differences here."""
-    if "method" in options:
+    """One of many walks: a batch has one dimension more than x. `method` is that of the differences here."""
+    if isinstance(options.get("method"), str):
         options["grad"] = options.pop("method")
-    return sd.minimize_many(f, [x], tol=1.0, maxiter=9, **options)
+    return sd.minimize_many(f, as_point(x)[None], tol=1.0, maxiter=5, **options)
 
 
 def _checked(f, x, **options):
