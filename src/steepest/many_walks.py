@@ -37,7 +37,7 @@ class Walker:
         many = self.many
         self.close()
         self.place[0] = row
-        self.run = run = Descent(many.starts[row], **many.options)
+        run = self.run = Descent(many.starts[row], **many.options)
         (f, grad, args, kwargs), data = many.problems.at(self.place)
         differences = differences_of(run, grad, many.differences)
         self.objective = Answers(f, None if isinstance(grad, str) else grad, run._x0, args, kwargs, differences)
@@ -48,9 +48,10 @@ class Walker:
             many.batch.data = data      # the same for all threads
 
     def close(self):
-        """End what evaluates f."""
+        """End what evaluates f, and the machine."""
         if self.objective is not None:
             self.objective.__exit__(None, None, None)
+            self.run.close()
             self.objective = None
 
     def walk(self, first, last, halts=None):
@@ -94,8 +95,8 @@ class Walker:
         many = self.many
         self.place[0] = row
         (f, grad, args, kwargs), _ = many.problems.at(self.place)
-        self.keep(row, Descent(many.starts[row], **many.options).go(f, grad=grad, args=args, kwargs=kwargs,
-                                                                    **many.differences))
+        with Descent(many.starts[row], **many.options) as run:
+            self.keep(row, run.go(f, grad=grad, args=args, kwargs=kwargs, **many.differences))
 
     def keep(self, row, result):
         """Put the result of one walk where those of all are."""

@@ -199,10 +199,8 @@ def _walked_by(grad, x, **options):
 
 
 def _many(f, x, **options):
-    """One of many walks: a batch has one dimension more than x. `method` is that of the differences here."""
-    if isinstance(options.get("method"), str):
-        options["grad"] = options.pop("method")
-    return sd.minimize_many(f, as_point(x)[None], tol=1.0, maxiter=5, **options)
+    """One of many walks: a batch has one dimension more than x."""
+    return sd.minimize_many(f, as_point(x)[None], tol=2.0, maxiter=5, **options)
 
 
 def _checked(f, x, **options):
@@ -283,8 +281,8 @@ ENTRIES = [
     Entry("minimize", "scalar", functools.partial(_walked, sd.minimize, 2.0), **_other),
     Entry("minimize grad", "field", _walked_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
     Entry("maximize", "scalar", functools.partial(_walked, sd.maximize, 1e9), **_other),     # it has no top
-    Entry("minimize_many", "scalar", _many, **(_walk | {"takes": DESCENT - {"workers", "progress"},
-                                                        "pick": lambda result: result.x[0]})),
+    Entry("minimize_many", "scalar", _many, **(_other | {"takes": DESCENT - {"method", "workers", "progress"},
+                                                         "pick": lambda result: result.x[0]})),
     Entry("gradient_descent grad", "field", _descent_by, **(_walk | {"takes": frozenset({"args", "kwargs"})})),
 ]
 
