@@ -17,7 +17,7 @@ from .many_walks import Many
 from .options import as_count, as_point
 from .reference.many import NFEV, NIT, NJEV, STATUS
 
-__all__ = ["minimize_many"]
+__all__ = ["minimize_many", "result_of", "threads_asked"]
 
 # What `minimize` takes for one walk that is watched.
 WATCHED = ("callback", "history", "state", "maxtime", "starts", "seed")
@@ -102,14 +102,14 @@ def minimize_many(f, X0, *, data=None, grad=None, method="lbfgs", bounds=None, t
         if name in differences:
             raise TypeError(f"{name} cannot be given to minimize_many: it is for one walk, see minimize")
     starts = _starts(X0, data)
-    workers = _threads(workers, f)
+    workers = threads_asked(workers, f)
     options = {"method": method, "bounds": bounds, "tol": tol, "ftol": ftol, "xtol": xtol, "maxiter": maxiter,
                "maxfev": maxfev, "target": target, "lr": lr, "schedule": schedule, "line_search": line_search,
                "memory": memory, "variant": variant, "beta": beta, "average": average, "project": project,
                "noise": noise}
     starts = _clipped(starts, options)
     problems = Problems(f, grad, starts[0], args, kwargs, data) if len(starts) else None
-    return _result(Many(problems, starts, options, differences, workers, progress).run(), starts)
+    return result_of(Many(problems, starts, options, differences, workers, progress).run(), starts)
 
 
 def _starts(X0, data):
@@ -134,8 +134,8 @@ def _starts(X0, data):
     return starts
 
 
-def _threads(workers, f):
-    """The number of threads that was asked for."""
+def threads_asked(workers, f):
+    """The number of threads that was asked for; None for as many as there are cores."""
     if workers is None:
         return None
     workers = as_count(workers, "workers")
@@ -162,7 +162,8 @@ def _clipped(starts, options):
     return inside
 
 
-def _result(batch, starts):
+def result_of(batch, starts):
+    """What the walks have found, in arrays."""
     from scipy.optimize import OptimizeResult
 
     x, jac = (array.reshape(starts.shape).astype(starts.dtype) for array in (batch.x, batch.jac))

@@ -10,9 +10,9 @@ __all__ = ["maximize", "minimize"]
 
 
 def minimize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=None, xtol=None, maxiter=None,
-             maxfev=None, maxtime=None, target=None, callback=None, progress=False, history=False, state=None, lr=None,
-             schedule=None, line_search=None, memory=20, variant="abbmin", beta="hager-zhang", average=0.0,
-             project=None, noise=None, args=(), kwargs=None, **differences):
+             maxfev=None, maxtime=None, target=None, callback=None, progress=False, history=False, state=None,
+             starts=None, seed=None, lr=None, schedule=None, line_search=None, memory=20, variant="abbmin",
+             beta="hager-zhang", average=0.0, project=None, noise=None, args=(), kwargs=None, **differences):
     """Walk down a function to a local minimum.
 
     Parameters
@@ -54,6 +54,12 @@ def minimize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=No
         `result.state` of a walk with the same options: go on as if it had never stopped, with the same bits; `maxiter`
         and `maxfev` count the walk as a whole. (Differences that remember, those with a noise and "switch", look
         afresh.)
+    starts : int, optional
+        Walk from so many starts, x0 and random points inside `bounds`, which must be finite, and keep the best: a way
+        out of false minima. Limits are those of each walk; ``nfev`` and ``njev`` count all. The result has the arrays
+        of `minimize_many` in ``starts``, and no ``state``.
+    seed : optional
+        Of the random starts: what `numpy.random.default_rng` takes.
     lr : float, optional
         Learning rate of a rule (by default its own), step of "gd" when no `line_search` is given, and the first step of
         all others.
@@ -112,24 +118,25 @@ def minimize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=No
     >>> sd.minimize(lambda x: (x[0] - 3.0) ** 2 + x[1] ** 2, [0.0, 1.0], bounds=(0.0, 2.0)).x.round(6).tolist()
     [2.0, 0.0]
     """
-    with Descent(x0, method=method, bounds=bounds, tol=tol, ftol=ftol, xtol=xtol, maxiter=maxiter, maxfev=maxfev,
-                 target=target, maximize=False, lr=lr, schedule=schedule, line_search=line_search, memory=memory,
-                 variant=variant, beta=beta, average=average, project=project, noise=noise, state=state) as run:
-        return run.go(f, grad=grad, callback=callback, progress=progress, history=history, maxtime=maxtime, args=args,
-                      kwargs=kwargs, **differences)
+    options = {"method": method, "bounds": bounds, "tol": tol, "ftol": ftol, "xtol": xtol, "maxiter": maxiter,
+               "maxfev": maxfev, "target": target, "maximize": False, "lr": lr, "schedule": schedule,
+               "line_search": line_search, "memory": memory, "variant": variant, "beta": beta, "average": average,
+               "project": project, "noise": noise}
+    watched = {"callback": callback, "history": history, "maxtime": maxtime}
+    return _walk(f, x0, options, watched, state, starts, seed, grad, progress, args, kwargs, differences)
 
 
 def maximize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=None, xtol=None, maxiter=None,
-             maxfev=None, maxtime=None, target=None, callback=None, progress=False, history=False, state=None, lr=None,
-             schedule=None, line_search=None, memory=20, variant="abbmin", beta="hager-zhang", average=0.0,
-             project=None, noise=None, args=(), kwargs=None, **differences):
+             maxfev=None, maxtime=None, target=None, callback=None, progress=False, history=False, state=None,
+             starts=None, seed=None, lr=None, schedule=None, line_search=None, memory=20, variant="abbmin",
+             beta="hager-zhang", average=0.0, project=None, noise=None, args=(), kwargs=None, **differences):
     """Climb a function to a local maximum: `minimize`, up.
 
     Parameters
     ----------
     f, x0, grad, method, bounds, tol, ftol, xtol, maxiter, maxfev, maxtime, target, callback, progress, history, state
         As for `minimize`; values and gradients are those of f, not of its negative.
-    lr, schedule, line_search, memory, variant, beta, average, project, noise, args, kwargs
+    starts, seed, lr, schedule, line_search, memory, variant, beta, average, project, noise, args, kwargs
         As for `minimize`.
     **differences
         As for `minimize`.
@@ -150,8 +157,22 @@ def maximize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=No
     >>> sd.maximize(lambda x: -(x[0] - 1.0) ** 2, [0.0]).x.round(6).tolist()
     [1.0]
     """
-    with Descent(x0, method=method, bounds=bounds, tol=tol, ftol=ftol, xtol=xtol, maxiter=maxiter, maxfev=maxfev,
-                 target=target, maximize=True, lr=lr, schedule=schedule, line_search=line_search, memory=memory,
-                 variant=variant, beta=beta, average=average, project=project, noise=noise, state=state) as run:
-        return run.go(f, grad=grad, callback=callback, progress=progress, history=history, maxtime=maxtime, args=args,
-                      kwargs=kwargs, **differences)
+    options = {"method": method, "bounds": bounds, "tol": tol, "ftol": ftol, "xtol": xtol, "maxiter": maxiter,
+               "maxfev": maxfev, "target": target, "maximize": True, "lr": lr, "schedule": schedule,
+               "line_search": line_search, "memory": memory, "variant": variant, "beta": beta, "average": average,
+               "project": project, "noise": noise}
+    watched = {"callback": callback, "history": history, "maxtime": maxtime}
+    return _walk(f, x0, options, watched, state, starts, seed, grad, progress, args, kwargs, differences)
+
+
+def _walk(f, x0, options, watched, state, starts, seed, grad, progress, args, kwargs, differences):
+    """One walk, or the best of several."""
+    if starts is not None:
+        from .restarts import best_of_starts
+
+        return best_of_starts(starts, seed, f, x0, options, watched | {"state": state}, grad, args, kwargs, differences,
+                              progress)
+    if seed is not None:
+        raise ValueError("seed can be given with starts only: nothing else is random")
+    with Descent(x0, state=state, **options) as run:
+        return run.go(f, grad=grad, progress=progress, args=args, kwargs=kwargs, **watched, **differences)
