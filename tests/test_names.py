@@ -11,11 +11,12 @@ import pytest
 import steepest as sd
 
 PROMISED = {
-    "BusyError", "CheckpointError", "CompilationWarning", "Derivative", "Descent", "DescentStatus", "DifferenceWarning",
-    "FunctionError", "Gradient", "GradientCheck", "GradientError", "Jacobian", "Status", "__version__", "backend",
-    "check_gradient", "check_hessian", "check_jacobian", "compiled", "derivative", "gradient", "gradient_descent",
-    "grid", "hessian", "hvp", "jacobian", "jvp", "linesearch", "maximize", "minimize", "minimize_many", "noise_level", "optim",
-    "schedules", "set_num_threads", "show_config", "sparsity", "value_and_gradient",
+    "BusyError", "CheckpointError", "CompilationWarning", "Derivative", "Descent", "DescentStatus",
+    "DifferenceWarning", "FunctionError", "Gradient", "GradientCheck", "GradientError", "Jacobian", "Status",
+    "__version__", "backend", "check_gradient", "check_hessian", "check_jacobian", "compiled", "derivative",
+    "gradient", "gradient_descent", "grid", "hessian", "hvp", "jacobian", "jvp", "linesearch", "maximize", "minimize",
+    "minimize_many", "noise_level", "optim", "schedules", "set_num_threads", "show_config", "sparsity",
+    "value_and_gradient",
 }
 
 

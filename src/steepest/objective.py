@@ -223,7 +223,7 @@ class Answers(Objective):
         self.limit = calls
         (self.f if self.pair is None else self.pair).limit = calls
         if self.differences is not None and self.differences._settings.crew is not None:
-            self.differences._settings.crew.limit = calls
+            self.differences._settings.crew.most_calls = calls
 
     def gradient(self, x, f0=None):
         """A gradient of the shape and type of x, that nobody else holds; `f0` is f(x) where that is known."""

@@ -112,7 +112,7 @@ class Pooled:
 
     def __call__(self, rows):
         """The values of f at rows of points, in order; `Failed` when something went wrong."""
-        if self.calls + len(rows) > getattr(self.crew, "limit", math.inf):
+        if self.calls + len(rows) > getattr(self.crew, "most_calls", math.inf):
             raise Failed(LimitReachedError(), 0)
         shared = Shared(self.crew.identity)
         tasks = self._tasks(rows, shared)
