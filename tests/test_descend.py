@@ -116,6 +116,80 @@ def test_a_rate_that_is_too_large_is_noticed():
     assert run.nit < 100
 
 
+@pytest.mark.parametrize(("options", "most"), [
+    ({}, 1.0), ({"momentum": 0.5}, 1.5), ({"momentum": 0.5, "nesterov": True}, 0.75),
+])
+def test_the_message_says_which_rates_would_settle(options, most):
+    """On a bowl of curvature 2: and they do."""
+    run = sd.gradient_descent(bowl, [1.0, 2.0], lr=1.2 * most, steps=20, grad=bowl_gradient, **options)
+    assert (run.status, run.success) == (1, False)
+    assert f"curvature met last, 2, a learning rate has to be below {most:.3g} to settle" in run.message
+    assert sd.gradient_descent(bowl, [1.0, 2.0], lr=0.95 * most, steps=300, grad=bowl_gradient, **options).success
+
+
+def test_a_walk_without_f_that_diverges_says_so_too():
+    run = sd.gradient_descent(None, [1.0, 2.0], lr=1.2, steps=20, grad=bowl_gradient)
+    assert (run.status, run.success) == (1, False)
+    assert "|g| went from 4.47" in run.message
+    assert "below 1 to settle" in run.message
+    assert math.isnan(run.fun)
+    with np.errstate(all="ignore"):
+        run = sd.gradient_descent(None, [1.0, 2.0], lr=1e3, steps=1000, grad=bowl_gradient)
+    assert (run.status, run.success) == (2, False)
+    assert "below 1 to settle" in run.message
+    # a gradient that grows on the way down a hill is no divergence
+    assert sd.gradient_descent(None, [0.1], lr=0.1, steps=3, grad=lambda x: np.sin(-x)).success
+
+
+SEARCHES = ["armijo", "wolfe", "hager-zhang", "gll"]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("lr", [1e-4, 0.1, 30.0])
+def test_a_line_search_makes_every_step_a_good_one(search, lr):
+    run = sd.gradient_descent(rosen, [-1.2, 1.0], lr=lr, steps=30, grad=rosen_der, line_search=search, history=True)
+    assert (run.nit, run.status, run.success) == (30, 0, True)
+    assert len(run.history.x) == 31
+    assert len(run.history.lr) == 30
+    assert run.fun == rosen(run.x)
+    assert (run.jac == rosen_der(run.x)).all()
+    assert (run.x == run.history.x[-1]).all()
+    assert search == "gll" or (np.diff(run.history.fun) < 0).all()
+    steps = -np.diff(run.history.x, axis=0) / run.history.grad[:-1]
+    assert np.allclose(steps, run.history.lr[:, np.newaxis], rtol=1e-6)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_searches_for_values_need_no_more_gradients_than_steps(search):
+    calls, gradients = [], []
+    run = sd.gradient_descent(lambda x: calls.append(1) or rosen(x), [-1.2, 1.0], steps=25, line_search=search,
+                              grad=lambda x: gradients.append(1) or rosen_der(x))
+    assert (run.nfev, run.njev, run.nit) == (len(calls), len(gradients), 25)
+    assert run.njev == 26 or search in ("wolfe", "hager-zhang")
+
+
+def test_a_line_search_climbs_and_keeps_types_and_shapes():
+    x0 = np.array([[1.0, 2.0]], np.float32)
+    run = sd.gradient_descent(lambda x: -float((x * x).sum()), x0, lr=1.0, steps=5, line_search="armijo", maximize=True)
+    assert run.x.dtype == run.jac.dtype == np.float32
+    assert run.x.shape == (1, 2)
+    assert abs(run.x).max() < 1e-3
+    assert run.success
+
+
+def test_a_line_search_that_finds_nothing_says_what_to_do():
+    run = sd.gradient_descent(bowl, [1.0, 2.0], grad=lambda x: -bowl_gradient(x), line_search="armijo", steps=5)
+    assert (run.status, run.success, run.nit) == (3, False, 0)
+    assert "sd.check_gradient" in run.message
+    assert run.x.tolist() == [1.0, 2.0]
+    run = sd.gradient_descent(bowl, [0.0, 0.0], grad=bowl_gradient, line_search="armijo", steps=5)
+    assert (run.status, run.success) == (0, True)
+    assert "the gradient is 0" in run.message
+    run = sd.gradient_descent(lambda x: math.inf, [1.0, 2.0], grad=bowl_gradient, line_search="armijo", steps=5)
+    assert (run.status, run.fun, run.nit) == (2, math.inf, 0)
+    assert run.jac.tolist() == [2.0, 4.0]
+
+
 def test_a_start_that_is_not_finite_ends_the_run_at_once():
     run = sd.gradient_descent(lambda x: math.nan, [1.0], steps=10, grad=lambda x: x)
     assert (run.status, run.nit, run.success) == (2, 0, False)
@@ -176,6 +250,11 @@ def test_a_grad_that_reuses_or_changes_its_arrays_does_no_harm():
         ({"momentum": 1.0}, ValueError, "momentum must be at least 0 and below 1"),
         ({"momentum": -0.1}, ValueError, "momentum"),
         ({"nesterov": True}, ValueError, "nesterov needs a momentum"),
+        ({"line_search": "exact"}, ValueError, "line_search must be one of 'armijo'"),
+        ({"line_search": "wolfe", "momentum": 0.5}, ValueError, "momentum has no use with a line_search"),
+        ({"line_search": "wolfe", "schedule": lambda t: 0.1}, ValueError, "schedule has no use with a line_search"),
+        ({"line_search": "wolfe", "f": None, "grad": bowl_gradient}, ValueError, "line_search needs f"),
+        ({"line_search": "wolfe", "x0": np.ones(2, "g")}, TypeError, "longdouble"),
         ({"x0": [1.0, math.nan]}, ValueError, r"x0\[1\] is nan"),
         ({"x0": [1j]}, TypeError, "x0 must be real"),
         ({"x0": None}, TypeError, "x0"),
