@@ -65,6 +65,7 @@ __all__ = [
     "noise_level",
     "optim",
     "schedules",
+    "scipy_method",
     "set_num_threads",
     "show_config",
     "sparsity",
@@ -76,10 +77,10 @@ if TYPE_CHECKING:
     from .check import check_gradient, check_hessian, check_jacobian
     from .check_report import GradientCheck
     from .many import minimize_many
+    from .scipy_interface import scipy_method
 else:
     _LATER = {"check_gradient": "check", "check_hessian": "check", "check_jacobian": "check",
-              "GradientCheck": "check_report",
-              "minimize_many": "many"}
+              "GradientCheck": "check_report", "minimize_many": "many", "scipy_method": "scipy_interface"}
 
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""

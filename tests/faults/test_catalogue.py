@@ -147,7 +147,8 @@ CATALOGUE = {"A": 22, "B": 16, "C": 21, "D": 6, "E": 16, "H": 11}
 # its own, in test_grid.py.
 NO_ENTRY = {"BusyError", "CheckpointError", "CompilationWarning", "Derivative", "Descent", "DescentStatus",
             "DifferenceWarning", "FunctionError", "GradientCheck", "GradientError", "Status", "backend", "compiled",
-            "grid", "linesearch", "optim", "schedules", "set_num_threads", "show_config", "sparsity"}
+            "grid", "linesearch", "optim", "schedules", "scipy_method", "set_num_threads",
+            "show_config", "sparsity"}
 
 
 def functions_here():
