@@ -65,7 +65,8 @@ def test_tolerances_and_limits_have_scipys_names(backend):
     assert minimize(rosen, X0, jac=rosen_der, method=sd.scipy_method(), options={"maxiter": 3}).nit == 3
     assert minimize(rosen, X0, method=sd.scipy_method(), options={"maxfun": 17}).nfev <= 17
     assert minimize(rosen, X0, jac=rosen_der, method=sd.scipy_method(tol=1e9), tol=1e-6).nit > 3    # what comes last
-    assert minimize(rosen, X0, method=sd.scipy_method(memory=3), options={"maxcor": 5, "eps": 1e-7, "maxls": 20}).success
+    options = {"maxcor": 5, "eps": 1e-7, "maxls": 20}
+    assert minimize(rosen, X0, method=sd.scipy_method(memory=3), options=options).success
     with pytest.raises(TypeError, match="colour"):
         minimize(rosen, X0, method=sd.scipy_method(), options={"colour": 1})
     both = minimize(rosen, X0, jac=rosen_der, method=sd.scipy_method(), tol=1e9, options={"gtol": 1e-6})

@@ -1,13 +1,18 @@
-"""The command line: ``python -m steepest demo``, ``info`` and ``check``.
+"""The command line: ``python -m steepest demo``, ``info``, ``check`` and ``minimize``.
 
 Here so that what the library does can be seen without writing a line, and a gradient checked by a script. Tested in
-tests/test_main.py and tests/test_main_check.py.
+tests/test_main.py, tests/test_main_check.py and tests/test_main_minimize.py.
 """
 
 import argparse
 import sys
 
+from . import minimize_command
+
 __all__ = ["main"]
+
+# Options that take points, which may begin with a minus sign.
+POINTS = ("--at", "--x0", "--lower", "--upper")
 
 
 def main(arguments=None):
@@ -21,8 +26,8 @@ def main(arguments=None):
     Returns
     -------
     int
-        0; 1 when a kernel and its reference disagree, or a gradient that is checked is wrong; 2 for a wrong command
-        line, a missing package, or an exception in code that was named.
+        0; 1 when a kernel and its reference disagree, a gradient that is checked is wrong, or a walk does not come to
+        a minimum; 2 for a wrong command line, a missing package, or an exception in code that was named.
     """
     parser = argparse.ArgumentParser(prog="python -m steepest", description="Fast gradients, and fast walks down them.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -35,6 +40,7 @@ def main(arguments=None):
     checked.add_argument("--mode", choices=("full", "cheap"), default="full",
                          help="every component, or two directions in five calls")
     checked.add_argument("--rtol", type=float, help="relative error that is granted to the gradient")
+    minimize_command.add_parser(commands)
     try:
         chosen = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     except SystemExit as stop:
@@ -46,6 +52,8 @@ def main(arguments=None):
         return 0
     if chosen.command == "check":
         return check(chosen)
+    if chosen.command == "minimize":
+        return minimize_command.run(chosen)
     from .tour import MissingPackageError, tour
 
     try:
@@ -59,8 +67,8 @@ def _joined(arguments):
     """The arguments, with a point that begins with a minus sign joined to its option: it looks like another one."""
     joined: list = []
     for argument in arguments:
-        if joined and joined[-1] == "--at" and argument[:1] == "-" and argument[1:2] in set(".0123456789"):
-            joined[-1] = f"--at={argument}"
+        if joined and joined[-1] in POINTS and argument[:1] == "-" and argument[1:2] in set(".0123456789"):
+            joined[-1] = f"{joined[-1]}={argument}"
         else:
             joined.append(argument)
     return joined

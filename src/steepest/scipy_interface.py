@@ -20,7 +20,7 @@ NAMES = {"gtol": "tol", "maxfun": "maxfev", "maxcor": "memory", "eps": "step", "
          "maxls": None, "iprint": None}
 
 
-class scipy_method:  # noqa: N801  (it is called like a function)
+class scipy_method:
     """A method for `scipy.optimize.minimize`, which then walks as `steepest.minimize` does.
 
     Parameters
@@ -35,7 +35,7 @@ class scipy_method:  # noqa: N801  (it is called like a function)
     ``jac``, ``bounds`` (in each of SciPy's forms), ``tol``, ``callback`` (of x, or of ``intermediate_result``) and
     ``options`` of SciPy's `minimize` work; of the options there, gtol, ftol, maxiter, maxfun, maxcor, eps,
     finite_diff_rel_step, disp and return_all are understood as SciPy means them, but that ``ftol`` is no success; all
-    others are those of `steepest.minimize`. Without `jac` differences are central. Constraints are refused, and Hessians
+    others are those of `steepest.minimize`. Without `jac` differences are central. Constraints are refused; Hessians
     are not used, with SciPy's warning.
 
     Raises
