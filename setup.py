@@ -31,7 +31,7 @@ SANITIZERS = ["-fsanitize=address,undefined,float-cast-overflow"]
 SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-fno-wrapv"]
 
 KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "ladder", "coloring",
-                              "compressed", "descent", "searches"))
+                              "compressed", "descent", "searches", "sampler"))
 # The hot ones, whose loops are built for several instruction sets.
 LOOPS = ("update", "stencil", "weighted", "fused")
 KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))

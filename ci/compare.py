@@ -48,7 +48,7 @@ def side(name):
     """The modules of one side: "kernels" or "reference"."""
     modules = {module: importlib.import_module(f"steepest.{name}.{module}")
                for module in ("callback", "native", "difference", "ladder", "coloring", "compressed", "update",
-                              "stencil", "weighted", "fused", "descent", "searches")}
+                              "stencil", "weighted", "fused", "descent", "searches", "sampler")}
     return SimpleNamespace(name=name, **modules)
 
 

@@ -12,6 +12,7 @@ from steepest.reference import searches
 from steepest.reference.descent import BETAS, METHODS, PROJECTION, VARIANTS, Options
 from steepest.reference.difference import CENTRAL, step_factor
 from steepest.reference.many import Batch
+from steepest.reference.sampler import WAYS
 
 
 def valley(x):
@@ -81,6 +82,13 @@ def many(side, n, differenced, method):
             lambda: {name: getattr(batch, name) for name in ("x", "fun", "jac", "counts")} | {"place": place})
 
 
+def sampler(side, rows, batch, way):
+    """Two epochs of batches, and the place where they end."""
+    made = side.sampler.Sampler(rows, batch, way, 2026)
+    return (lambda: np.concatenate([made.take() for _ in range(2 * -(-rows // batch))]),
+            lambda: {"epoch": made.epoch, "position": made.position})
+
+
 WALKS = [
     *({"method": "lbfgs", "memory": m, "search": kind} for m, kind in itertools.product((2, 10), range(4))),
     *({"method": "bfgs", "search": kind} for kind in (searches.WOLFE, searches.HAGER_ZHANG)),
@@ -101,4 +109,7 @@ LINES = [
     ("descent.descend_many", many, [
         {"n": n, "differenced": differenced, "method": method}
         for n in (2, 20) for differenced in (False, True) for method in METHODS]),
+    ("sampler.Sampler", sampler, [
+        {"rows": rows, "batch": batch, "way": way}
+        for rows, batch in ((1, 1), (10, 3), (1000, 32), (20_000, 100)) for way in range(len(WAYS))]),
 ]

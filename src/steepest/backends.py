@@ -27,7 +27,7 @@ LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gra
          "group": "coloring", "transposed": "coloring", "ordering": "coloring", "first_fit": "coloring",
          "star_coloring": "coloring", "star_sources": "coloring", "Compression": "compressed",
          "Descent": "descent", "LineSearch": "searches",
-         "descend_many": "descent"}
+         "descend_many": "descent", "Sampler": "sampler"}
 
 
 class _Backend(SimpleNamespace):
