@@ -16,7 +16,7 @@ PROMISED = {
     "__version__", "backend", "check_gradient", "check_hessian", "check_jacobian", "compiled", "derivative",
     "gradient", "gradient_descent", "grid", "hessian", "hvp", "jacobian", "jvp", "linesearch", "maximize", "minimize",
     "minimize_many", "noise_level", "optim", "schedules", "scipy_method", "set_num_threads", "show_config",
-    "sparsity", "value_and_gradient",
+    "sparsity", "stochastic_descent", "value_and_gradient",
 }
 
 
@@ -43,7 +43,7 @@ def test_options_are_keywords_only_after_the_first_two_or_three():
                                  (sd.check_jacobian, 3), (sd.check_hessian, 3), (sd.hessian, 2), (sd.hvp, 3),
                                  (sd.Gradient, 2), (sd.Jacobian, 2), (sd.gradient_descent, 4), (sd.minimize, 2),
                                  (sd.maximize, 2), (sd.Descent, 1), (sd.linesearch.wolfe, 2),
-                                 (sd.minimize_many, 2)):
+                                 (sd.minimize_many, 2), (sd.stochastic_descent, 3)):
         kinds = [p.kind for p in inspect.signature(function).parameters.values()]
         assert sum(kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for kind in kinds) == positional
 

@@ -91,7 +91,8 @@ def test_it_goes_on_from_any_place(floor, way):
 
 
 @pytest.mark.parametrize("floor", FLOORS)
-@pytest.mark.parametrize("wrong", [(0, 1, 0, 0), (3, 0, 0, 0), (3, 4, 0, 0), (3, 1, 4, 0), (3, 1, -1, 0), (-1, -1, 0, 0)])
+@pytest.mark.parametrize("wrong", [(0, 1, 0, 0), (3, 0, 0, 0), (3, 4, 0, 0), (3, 1, 4, 0), (3, 1, -1, 0),
+                                   (-1, -1, 0, 0)])
 def test_wrong_sizes_are_refused(floor, wrong):
     with pytest.raises(ValueError, match="there is no sampler"):
         floor(*wrong)

@@ -69,6 +69,7 @@ __all__ = [
     "set_num_threads",
     "show_config",
     "sparsity",
+    "stochastic_descent",
     "value_and_gradient",
 ]
 
@@ -78,9 +79,11 @@ if TYPE_CHECKING:
     from .check_report import GradientCheck
     from .many import minimize_many
     from .scipy_interface import scipy_method
+    from .stochastic import stochastic_descent
 else:
     _LATER = {"check_gradient": "check", "check_hessian": "check", "check_jacobian": "check",
-              "GradientCheck": "check_report", "minimize_many": "many", "scipy_method": "scipy_interface"}
+              "GradientCheck": "check_report", "minimize_many": "many", "scipy_method": "scipy_interface",
+              "stochastic_descent": "stochastic"}
 
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""

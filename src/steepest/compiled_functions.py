@@ -439,11 +439,12 @@ def compiled(f, *, size=None):
     Warnings
     --------
     What compiled code does to the memory of others nobody can prevent. It must be safe to call from several threads
-    where ``workers`` are asked for. It may set a Python exception, holding the GIL for that, which comes back: a Cython
-    function does so when it is declared ``except? -1 nogil`` or, in the form with a status, ``except -1 nogil``, and
-    prints it and goes on with a wrong number when it is ``noexcept``. What is raised in a numba ``cfunc`` is printed by
-    numba and lost; what is raised in an ``njit`` function comes back. Nothing else may leave a function but by return:
-    a C++ exception that is not caught in it ends the process, and longjmp out of it is undefined.
+    where ``workers`` are asked for, and in `minimize_many`, which takes several unless ``workers=1``. It may set a
+    Python exception, holding the GIL for that, which comes back: a Cython function does so when it is declared
+    ``except? -1 nogil`` or, in the form with a status, ``except -1 nogil``, and prints it and goes on with a wrong
+    number when it is ``noexcept``. What is raised in a numba ``cfunc`` is printed by numba and lost; what is raised in
+    an ``njit`` function comes back. Nothing else may leave a function but by return: a C++ exception that is not caught
+    in it ends the process, and longjmp out of it is undefined.
 
     Examples
     --------
