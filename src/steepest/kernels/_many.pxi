@@ -103,7 +103,7 @@ cdef int walk_rows(Descent self, Function value, Function second, void *differen
         if halt != NULL and halt[0]:
             return HALTED
         rows.place[0] = row
-        start_again(self, rows.starts + row * self.n)
+        self.begin_at(rows.starts + row * self.n)
         value.nfev = second.nfev = 0
         if rows.data[0]:
             (<NativeFunction>value).user_data = <void *>(rows.data[0] + row * rows.stride[0])
@@ -114,24 +114,6 @@ cdef int walk_rows(Descent self, Function value, Function second, void *differen
             return code
         write_row(self, value, rows, row)
     return PAUSED
-
-
-cdef void start_again(Descent self, const double *x) noexcept nogil:
-    """Forget everything but the options: what `__init__` leaves."""
-    cdef Py_ssize_t nbytes = self.n * sizeof(double)
-    memset(self.x_, 0, 13 * self.wide * sizeof(double))     # the vectors, which lie side by side
-    memcpy(self.x_, x, nbytes)
-    memcpy(self.trial_, x, nbytes)
-    memcpy(self.best_x_, x, nbytes)
-    memcpy(self.previous_, x, nbytes)
-    self.f = self.trial_f = NAN
-    self.best_f = INFINITY
-    self.best_has_g = self.has_value = self.waiting = False
-    self.nit = self.nfev = self.njev = self.pairs = self.newest = self.count_values = self.count_recent = 0
-    self.step = self.weight = self.mean = self.scale = self.scale_weight = self.length = self.slope = 0.0
-    self.curvature, self.theta, self.share, self.momentum = 1.0, INFINITY, 0.8, 1.0
-    self.status, self.asking, self.wants, self.stage = RUNNING, NOBODY, 0, OVER
-    self.ask(VALUE | GRADIENT, START)
 
 
 cdef void write_row(Descent self, Function value, Rows *rows, Py_ssize_t row) noexcept nogil:

@@ -159,18 +159,30 @@ cdef class Descent:
         self.n, self.single, self.bounded = x0.size, single, lower is not None
         self.take_options(options)
         self.allocate()
-        memcpy(self.x_, PyArray_DATA(x0), self.n * sizeof(double))
-        memcpy(self.trial_, self.x_, self.n * sizeof(double))
-        memcpy(self.best_x_, self.x_, self.n * sizeof(double))
-        memcpy(self.previous_, self.x_, self.n * sizeof(double))
         if self.bounded:
             memcpy(self.lower_, PyArray_DATA(lower), self.n * sizeof(double))
             memcpy(self.upper_, PyArray_DATA(upper), self.n * sizeof(double))
-        self.f = self.trial_f = self.value = NAN
+        self.begin_at(<const double *>PyArray_DATA(x0))
+
+    cdef void begin_at(self, const double *x) noexcept nogil:
+        """Be at the start of a walk from x, whatever was walked before with the same options."""
+        cdef Py_ssize_t nbytes = self.n * sizeof(double)
+        memcpy(self.x_, x, nbytes)
+        memcpy(self.trial_, x, nbytes)
+        memcpy(self.best_x_, x, nbytes)
+        memcpy(self.previous_, x, nbytes)
+        memset(self.g_, 0, nbytes)
+        memset(self.d_, 0, nbytes)
+        memset(self.u_, 0, nbytes)
+        memset(self.trial_g_, 0, nbytes)
+        memset(self.best_g_, 0, nbytes)
+        self.f = self.trial_f = NAN
         self.best_f = INFINITY
-        self.status = RUNNING
+        self.best_has_g = self.has_value = self.waiting = False
+        self.nit = self.nfev = self.njev = self.pairs = self.newest = self.count_values = self.count_recent = 0
+        self.step = self.weight = self.mean = self.scale = self.scale_weight = self.length = self.slope = 0.0
         self.curvature, self.theta, self.share, self.momentum = 1.0, INFINITY, 0.8, 1.0
-        self.stage = OVER
+        self.status, self.asking, self.wants, self.stage = RUNNING, NOBODY, 0, OVER
         self.ask(VALUE | GRADIENT, START)
 
     cdef int take_options(self, options) except -1:
