@@ -38,6 +38,12 @@ def test_the_tour_shows_real_data(shown):
     assert accuracy[-1] > 95
 
 
+def test_the_tour_leaves_the_false_minimum_by_starts_and_by_noise(shown):
+    rows = [line for line in shown.stdout.splitlines() if " x = " in line and " f = " in line]
+    found = [float(row.split(" x = ")[1].split()[0]) for row in rows]
+    assert [x > 0 for x in found] == [True, False, True, False]
+
+
 def test_the_objective_of_the_tour_and_its_gradient_by_hand_agree():
     data = tour.breast_cancer()
     w = np.random.default_rng(1).normal(size=data.size)
@@ -49,6 +55,7 @@ def test_a_disagreement_of_kernel_and_reference_is_told(monkeypatch, capsys):
     monkeypatch.setattr(tour, "textbook", lambda write: False)
     monkeypatch.setattr(tour, "real_gradient", lambda write, data: True)
     monkeypatch.setattr(tour, "real_descent", lambda write, data: True)
+    monkeypatch.setattr(tour, "two_wells", lambda write: True)
     assert main(["demo"]) == 1
     assert "DISAGREE" in capsys.readouterr().out
 

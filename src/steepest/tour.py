@@ -1,7 +1,7 @@
 """The tour: what ``python -m steepest demo`` shows.
 
 Here so that a newcomer sees gradients of a real objective by the kernel, by the reference and by what people use today,
-and then sees that objective descended. Tested in tests/test_main.py.
+then sees that objective descended, and a false minimum left. Tested in tests/test_main.py.
 """
 
 import gc
@@ -15,12 +15,15 @@ import numpy as np
 from .backends import backend
 from .descend import gradient_descent
 from .differentiate import gradient
+from .minimize import minimize
 from .prepared import Gradient
+from .stochastic import stochastic_descent
 
 __all__ = ["MissingPackageError", "tour"]
 
 ROUNDS = 9
 STEPS = 300
+SEED = 2
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -50,6 +53,7 @@ def tour(write=print):
     agreed = textbook(write)
     agreed &= real_gradient(write, data)
     agreed &= real_descent(write, data)
+    agreed &= two_wells(write)
     write("")
     write("Kernel and reference agreed to the last bit throughout." if agreed
           else "A kernel and its reference DISAGREE: please report this, with the output of 'python -m steepest info'.")
@@ -244,6 +248,33 @@ def real_descent(write, data):
         write(f"      {t:4d}   {value:6.4f}   {abs(run.history.grad[t]).max():10.1e}   {data.accuracy(x):6.1%}")
     write("")
     write(f"   loss {sparkline(run.history.fun)}  (both axes logarithmic)")
+    return agreed
+
+
+# chapter 4
+
+
+def wells(x, rows):
+    """A deep well, a shallow one, and a slope across that every row of the data pulls its own way."""
+    return (x[0] ** 2 - 1) ** 2 + 0.3 * x[0] + ((x[1] - rows) ** 2).mean()
+
+
+def two_wells(write):
+    """Out of a false minimum: by minibatches and noise, and by starting elsewhere."""
+    heading(write, "4. Out of a false minimum: (x² - 1)² + 0.3 x, deep at -1.04, shallow at 0.96")
+    start, rows = np.array([1.2, 0.0]), np.linspace(-1.0, 1.0, 40)
+    bounds, steps = (-2.0, 2.0), {"lr": 0.05, "epochs": 60, "batch_size": 8, "seed": SEED}
+    ways = {
+        "plain descent": lambda: minimize(wells, start, args=(rows,)),
+        "the best of 8 starts": lambda: minimize(wells, start, args=(rows,), bounds=bounds, starts=8, seed=SEED),
+        "minibatches": lambda: stochastic_descent(wells, start, rows, **steps),
+        "minibatches, and noise": lambda: stochastic_descent(wells, start, rows, jitter=12.0, **steps),
+    }
+    agreed = True
+    for name, way in ways.items():
+        run, same = on_both(lambda way=way: way().x)
+        agreed &= same
+        write(f"      {name:24s} x = {run[0]:6.3f}   f = {wells(run, rows):6.3f}")
     return agreed
 
 
