@@ -43,8 +43,8 @@ def same(found, expected):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("grad", [rosen_der, None], ids=["given", "differences"])
 def test_each_walk_has_the_bits_of_a_lone_one(backend, method, grad):
-    options = {"grad": grad, "method": method, "maxiter": 40, "lr": 1e-3 if method == "gd" else None}
-    starts = STARTS[:5]
+    options = {"grad": grad, "method": method, "maxiter": 25, "lr": 1e-3 if method == "gd" else None}
+    starts = STARTS[:3]
     same(sd.minimize_many(rosen, starts, **options), alone(rosen, starts, **options))
 
 
@@ -55,8 +55,8 @@ def test_each_walk_has_the_bits_of_a_lone_one(backend, method, grad):
     {"method": "gd", "schedule": lambda t: 1e-3 / (1 + t)}, {"noise": "auto"},
 ], ids=str)
 def test_it_has_with_every_option(backend, options):
-    starts = np.clip(STARTS[:4], -0.5, 0.8)
-    same(sd.minimize_many(rosen, starts, maxiter=30, **options), alone(rosen, starts, maxiter=30, **options))
+    starts = np.clip(STARTS[:2], -0.5, 0.8)
+    same(sd.minimize_many(rosen, starts, maxiter=12, **options), alone(rosen, starts, maxiter=12, **options))
 
 
 @pytest.mark.parametrize("grad", [rosen_der, None], ids=["given", "differences"])
@@ -105,8 +105,8 @@ def compiled_distance():
 
 @pytest.mark.parametrize(("data", "compiled"), [
     (np.arange(5.0), False), (np.arange(5) * 2, False), ([[0.0, 1.0], [2.0, 3.0]], False), (np.arange(5.0), True),
-    (np.ones((5, 2)) * np.arange(5)[:, None], True), ([0, 1], True),
-], ids=["numbers", "integers", "lists", "numbers njit", "rows njit", "integers njit"])
+    (np.ones((5, 2)) * np.arange(5)[:, None], True),
+], ids=["numbers", "integers", "lists", "numbers njit", "rows njit"])
 def test_a_python_or_njit_function_is_given_its_row_after_x(backend, data, compiled):
     f = compiled_distance() if compiled else power_of_distance
     found = sd.minimize_many(f, np.zeros(2), data=data, args=(1.0,))
@@ -169,17 +169,19 @@ def test_what_a_compiled_f_raises_comes_back_from_any_thread(native, monkeypatch
     assert any("in problem" in note for note in error.__notes__)
 
 
-def test_what_an_njit_function_raises_is_raised_for_its_row(backend):
-    numba = pytest.importorskip("numba")
-
-    @numba.njit
+@functools.cache
+def compiled_bar():
     def f(x, bar):
         if bar > 2:
             raise ValueError("too high a bar")
         return ((x - bar) ** 2).sum()
 
+    return pytest.importorskip("numba").njit(f)
+
+
+def test_what_an_njit_function_raises_is_raised_for_its_row(backend):
     with pytest.raises(ValueError, match="too high a bar") as caught:
-        sd.minimize_many(f, np.zeros(2), data=np.arange(6.0), workers=1)
+        sd.minimize_many(compiled_bar(), np.zeros(2), data=np.arange(6.0), workers=1)
     assert "steepest: in problem 3 of 6" in caught.value.__notes__
 
 
