@@ -164,9 +164,13 @@ options = st.sampled_from([
 ])
 
 
+# a noise level has the shape of what f gives, which a list or an array of one number changes
+SHAPED = [entry for entry in ENTRIES if entry.kind_name != "noisy"]
+
+
 @examples(10)
 @given(
-    entry=st.sampled_from(ENTRIES), how=options, backend=st.sampled_from(BACKENDS),
+    entry=st.sampled_from(SHAPED), how=options, backend=st.sampled_from(BACKENDS),
     script=st.lists(st.one_of(good_call, good_call, good_call, bad_call), min_size=1, max_size=8),
 )
 def test_T3_a_function_that_draws_lots_gets_the_derivative_or_a_clean_exception(entry, how, backend, script):
