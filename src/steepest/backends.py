@@ -26,8 +26,8 @@ LATER = {"Ladder": "ladder", "sweep": "stencil", "even_spacing": "stencil", "gra
          "fornberg": "weighted", "WeightedSums": "weighted", "FusedSweep": "fused",
          "group": "coloring", "transposed": "coloring", "ordering": "coloring", "first_fit": "coloring",
          "star_coloring": "coloring", "star_sources": "coloring", "Compression": "compressed",
-         "Descent": "descent", "LineSearch": "searches",
-         "descend_many": "descent", "Sampler": "sampler"}
+         "Descent": "descent", "LineSearch": "searches", "descend_many": "descent", "Sampler": "sampler",
+         "Layers": "layers"}
 
 
 class _Backend(SimpleNamespace):
