@@ -5,6 +5,7 @@ Switches, read from the environment at build time:
   STEEPEST_DEBUG=1      bounds and None checks inside the kernels, -O1 -g
 """
 
+import glob
 import os
 import platform
 import re
@@ -33,7 +34,7 @@ SANITIZE_FLAGS = [*SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-poi
 KERNELS: dict = dict.fromkeys(("isa", "function", "callback", "native", "difference", "ladder", "coloring",
                               "compressed", "descent", "searches", "sampler"))
 # The hot ones, whose loops are built for several instruction sets.
-LOOPS = ("update", "stencil", "weighted", "fused")
+LOOPS = ("update", "stencil", "weighted", "fused", "layers")
 KERNELS.update(dict.fromkeys(name for loop in LOOPS for name in (loop, f"{loop}_baseline")))
 LOOPS += ("vectors",)      # which only descent uses
 KERNELS["vectors_baseline"] = None
@@ -111,6 +112,7 @@ setup(
             f"steepest.kernels.{name}",
             [f"src/steepest/kernels/{name}.pyx"],
             include_dirs=[numpy.get_include()],
+            depends=glob.glob("src/steepest/kernels/*.h"),
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_22_API_VERSION")],
         )
         for name in KERNELS

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import compare_descent
 import compare_fused
 import compare_grid
+import compare_layers
 import numpy as np
 
 import steepest as sd
@@ -48,7 +49,7 @@ def side(name):
     """The modules of one side: "kernels" or "reference"."""
     modules = {module: importlib.import_module(f"steepest.{name}.{module}")
                for module in ("callback", "native", "difference", "ladder", "coloring", "compressed", "update",
-                              "stencil", "weighted", "fused", "descent", "searches", "sampler")}
+                              "stencil", "weighted", "fused", "descent", "searches", "sampler", "layers")}
     return SimpleNamespace(name=name, **modules)
 
 
@@ -697,7 +698,8 @@ KERNELS = [
     Kernel("update.Optimizer", optimizer, grid(
         dtype="fd", family=list(FAMILIES), clip=[None, "value", "norm", "global_norm"], averaging=[0.0, 0.1],
         sign=[1.0, -1.0])),
-    *(Kernel(*line) for line in (*compare_grid.LINES, *compare_fused.LINES, *compare_descent.LINES)),
+    *(Kernel(*line) for module in (compare_grid, compare_fused, compare_descent, compare_layers)
+      for line in module.LINES),
     *(Kernel(f"whole calls: {call}", public, grid(
         call=[call], dtype=ALL, options=BENT if call.startswith("h") else OPTIONS)) for call in PUBLIC),
     Kernel("whole calls: gradient_descent", descent, grid(

@@ -11,7 +11,7 @@ square root for those that are in cache, and for short ones the call from Python
 cimport numpy as cnp
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.math cimport INFINITY, NAN, pow, sqrt
+from libc.math cimport INFINITY, NAN, isfinite, pow, sqrt
 
 from steepest.kernels.update cimport (
     ADABELIEF, ADADELTA, ADAGRAD, ADAM, ADAMAX, AMSGRAD, LION, MOMENTUM, NADAM, NESTEROV, NUMBERS, PLAIN, RADAM_EARLY,
@@ -55,33 +55,6 @@ cdef tuple CLIPS = (None, "value", "norm", "global_norm")
 
 _loops = importlib.import_module(f"steepest.kernels.update_{instruction_set()}")
 cdef const Loops *loops = <const Loops *>PyCapsule_GetPointer(_loops.table, "steepest update loops")
-
-cdef struct Piece:
-    void *x
-    void *states[STATES]
-    void *mean
-    const void *gradient
-    Py_ssize_t count
-    int type                    # 0 float, 1 double
-    int group
-    double scale
-    Py_ssize_t gap              # between which of all spans its gradient lay last
-
-cdef struct Block:
-    Py_ssize_t piece, first, count
-    bint done
-    double squares              # their sum, where the gradient is clipped by norm
-
-# Where an array lies.
-cdef struct Span:
-    const char *start
-    const char *end
-
-# What one step of one group is to do: `Plan` of the reference.
-cdef struct Plan:
-    int rule
-    double numbers[NUMBERS]
-    double decay, shrink, weight, carried
 
 
 def step(str rule, cnp.ndarray x not None, cnp.ndarray gradient not None, states, numbers):
@@ -127,25 +100,6 @@ cdef int check_like(cnp.ndarray x, array, str name, bint written) except -1:
 cdef class Optimizer:
     """A family of rules at work on some arrays; see `steepest.reference.update.Optimizer`."""
 
-    cdef readonly tuple arrays, states, means   # tuples, for the pieces point into what they hold
-    cdef readonly Py_ssize_t t
-    cdef readonly bint alone
-    cdef readonly str family
-    cdef int number, clip
-    cdef double averaging, bound, sign
-    cdef bint strict, made
-    cdef int phase
-    cdef object share
-    cdef int threads
-    cdef Py_ssize_t count, group_count, block_count, total
-    cdef Piece *pieces
-    cdef Span *spans            # of the arrays, by their addresses
-    cdef Py_ssize_t span_count
-    cdef Block *blocks
-    cdef Plan *plans
-    cdef double *settings
-    cdef list held              # the gradients of this step, where nobody else may hold them
-
     def __init__(self, str family, list arrays, bint alone, groups, settings, list states, list means=None,
                  double averaging=NAN, clip=None, double bound=INFINITY, double sign=1.0, bint strict=False,
                  share=None, int threads=1):
@@ -155,7 +109,7 @@ cdef class Optimizer:
         self.arrays, self.alone = tuple(arrays), alone
         self.states, self.means = tuple(map(tuple, states)), None if means is None else tuple(means)
         self.averaging, self.clip, self.bound, self.sign = averaging, CLIPS.index(clip), bound, sign
-        self.strict, self.share, self.threads = strict, share, threads
+        self.strict, self.share, self.shared, self.threads = strict, share, share is not None, threads
         self.count, self.group_count = len(arrays), len(settings)
         self.take_settings(settings)
         self.take_arrays(groups)
@@ -287,19 +241,59 @@ cdef class Optimizer:
 
     def step(self, grads):
         """Make one step, in place; see the reference."""
-        cdef Py_ssize_t group
         self.enter(LOOKING)
         try:
             self.take(grads)
-            self.rescale()
-            self.t += 1
-            for group in range(self.group_count):
-                make_plan(self.number, self.settings + group * SETTINGS, self.t, self.plans[group].carried,
-                          &self.plans[group])
-            self.go(WALKING)
+            self.advance()
         finally:
             self.held = None
             self.phase = IDLE
+
+    cdef int advance(self) except -1:
+        """One step along gradients that are taken."""
+        if self.clip >= BY_NORM:
+            self.go(NORMING)
+        self.rescale()
+        self.make_plans()
+        self.go(WALKING)
+        return 0
+
+    cdef int begin_steps(self, cnp.ndarray array) except -1:
+        """Until `end_steps`, nobody else makes steps."""
+        if not self.made or self.count != 1 or PyArray_DATA(array) != self.pieces[0].x \
+                or array.size != self.pieces[0].count or type_of(array) != self.pieces[0].type:
+            raise ValueError("optimizer must be one of the array parameters alone")
+        self.enter(LOOKING)
+        try:
+            self.check_parameter(0)
+        except BaseException:
+            self.phase = IDLE
+            raise
+        return 0
+
+    cdef int step_along(self, const void *gradient) except -1 nogil:
+        """`step`, along a gradient that nobody else knows."""
+        self.pieces[0].gradient = gradient
+        if self.strict and not is_finite(&self.pieces[0]):
+            with gil:
+                raise ValueError(("grads" if self.alone else "grads[0]") + " is not finite")
+        if self.is_long():
+            with gil:
+                return self.advance()
+        if self.clip >= BY_NORM:
+            self.phase = NORMING
+            self.run(0, self.block_count)
+        self.rescale()
+        self.make_plans()
+        self.phase = WALKING
+        self.run(0, self.block_count)
+        return 0
+
+    cdef void set_rate(self, double rate) noexcept nogil:
+        self.settings[self.pieces[0].group * SETTINGS] = rate
+
+    cdef void end_steps(self) noexcept:
+        self.phase = IDLE
 
     cdef int enter(self, int phase) except -1:
         if self.phase != IDLE:
@@ -316,6 +310,10 @@ cdef class Optimizer:
         if self.phase == HELD:
             self.phase = IDLE
 
+    cdef bint is_long(self) noexcept nogil:
+        """Whether several threads do it."""
+        return self.shared and self.total >= SHARED * BLOCK
+
     cdef int go(self, int phase) except -1:
         """Do all blocks, by several threads where they are many, and without the GIL unless they are few.
 
@@ -323,7 +321,7 @@ cdef class Optimizer:
         """
         cdef Py_ssize_t k
         self.phase = phase
-        if self.share is None or self.total < SHARED * BLOCK:
+        if not self.is_long():
             if self.total < QUIET:
                 self.run(0, self.block_count)
             else:
@@ -367,7 +365,7 @@ cdef class Optimizer:
             self.check_parameter(i)
         return 0
 
-    cdef inline int check_parameter(self, Py_ssize_t i) except -1:
+    cdef int check_parameter(self, Py_ssize_t i) except -1:
         cdef cnp.ndarray x = <cnp.ndarray>self.arrays[i]
         cdef Piece *piece = &self.pieces[i]
         cdef int kind = cnp.NPY_DOUBLE if piece.type else cnp.NPY_FLOAT
@@ -377,7 +375,7 @@ cdef class Optimizer:
                              + " was resized, moved, retyped or made read-only since the optimizer was made")
         return 0
 
-    cdef inline int take_one(self, Py_ssize_t i, gradient) except -1:
+    cdef int take_one(self, Py_ssize_t i, gradient) except -1:
         cdef cnp.ndarray x = <cnp.ndarray>self.arrays[i]
         cdef Piece *piece = &self.pieces[i]
         if not (cnp.PyArray_CheckExact(gradient) and cnp.PyArray_TYPE(<cnp.ndarray>gradient) == cnp.PyArray_TYPE(x)
@@ -393,7 +391,7 @@ cdef class Optimizer:
             raise ValueError(("grads" if self.alone else f"grads[{i}]") + " is not finite")
         return 0
 
-    cdef inline bint meets(self, Piece *piece, const char *start) noexcept:
+    cdef bint meets(self, Piece *piece, const char *start) noexcept:
         """Whether a gradient overlaps an array: as they lie apart, it would be the last that starts before its end."""
         cdef const char *end = start + piece.count * size_of(piece)
         cdef Py_ssize_t low = 0, high = self.span_count, middle, gap = piece.gap
@@ -408,17 +406,16 @@ cdef class Optimizer:
         piece.gap = low
         return piece.count > 0 and low > 0 and self.spans[low - 1].end > start
 
-    cdef int rescale(self) except -1:
+    cdef void rescale(self) noexcept nogil:
         """What each gradient is multiplied by."""
         cdef Py_ssize_t i, k
         cdef double total = 0, part
         if self.clip < BY_NORM:
             for i in range(self.count):
                 self.pieces[i].scale = self.sign
-            return 0
+            return
         for i in range(self.count):
             self.pieces[i].scale = 0
-        self.go(NORMING)
         for k in range(self.block_count):
             self.pieces[self.blocks[k].piece].scale += self.blocks[k].squares
         for i in range(self.count):
@@ -427,7 +424,14 @@ cdef class Optimizer:
             part = total if self.clip == BY_GLOBAL_NORM else self.pieces[i].scale
             part = self.bound / (sqrt(part) + 1e-6)
             self.pieces[i].scale = self.sign * (1.0 if part >= 1 else part)      # NaN stays
-        return 0
+
+    cdef void make_plans(self) noexcept nogil:
+        """What the next step is to do."""
+        cdef Py_ssize_t group
+        self.t = self.t + 1
+        for group in range(self.group_count):
+            make_plan(self.number, self.settings + group * SETTINGS, self.t, self.plans[group].carried,
+                      &self.plans[group])
 
     cdef double norm_of(self, Block *block) noexcept nogil:
         cdef Piece *piece = &self.pieces[block.piece]
@@ -491,14 +495,23 @@ cdef inline Py_ssize_t size_of(const Piece *piece) noexcept nogil:
     return 8 if piece.type else 4
 
 
-cdef int decayed(Plan *plan, int rule, double lr, double weight_decay, bint decoupled) noexcept:
+cdef bint is_finite(const Piece *piece) noexcept nogil:
+    """Whether the gradient is."""
+    cdef Py_ssize_t i
+    for i in range(piece.count):
+        if not isfinite((<const double *>piece.gradient)[i] if piece.type else (<const float *>piece.gradient)[i]):
+            return False
+    return True
+
+
+cdef int decayed(Plan *plan, int rule, double lr, double weight_decay, bint decoupled) noexcept nogil:
     plan.rule = rule
     plan.decay = 0.0 if decoupled else weight_decay
     plan.shrink = 1 - lr * weight_decay if decoupled else 1.0
     return 0
 
 
-cdef int make_plan(int family, const double *h, Py_ssize_t t, double carried, Plan *plan) noexcept:
+cdef int make_plan(int family, const double *h, Py_ssize_t t, double carried, Plan *plan) noexcept nogil:
     """The numbers of a rule from the settings of its family; the formulas stand in the reference."""
     cdef double lr = h[0], eta
     cdef double *k = plan.numbers
@@ -530,7 +543,7 @@ cdef int make_plan(int family, const double *h, Py_ssize_t t, double carried, Pl
     return 0
 
 
-cdef int plan_moments(int family, const double *h, Py_ssize_t t, Plan *plan) noexcept:
+cdef int plan_moments(int family, const double *h, Py_ssize_t t, Plan *plan) noexcept nogil:
     """The families that keep two moments of the gradient."""
     cdef double lr = h[0], first = 1 - pow(h[2], t), second = 1 - pow(h[3], t), longest, length, here, following
     cdef double *k = plan.numbers

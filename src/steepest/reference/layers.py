@@ -101,7 +101,7 @@ def _row_sums(terms):
     rows, count = terms.shape
     padded = np.zeros((rows, -(-count // LANES), LANES), terms.dtype)
     padded.reshape(rows, -1)[:, :count] = terms
-    sums = np.add.accumulate(padded, axis=1)[:, -1]
+    sums = np.add.accumulate(padded, axis=1)[:, -1] + terms.dtype.type(0)
     while sums.shape[1] > 1:
         half = sums.shape[1] // 2
         sums = sums[:, :half] + sums[:, half:]
@@ -301,7 +301,7 @@ class Layers:
             if wrong is not None:
                 return (total / rows if rows else math.nan), made, (step, wrong)
             if rates is not None:
-                optimizer.change(0, 0, rates[step])
+                optimizer.change(optimizer.groups[0], 0, rates[step])
             optimizer.step(gradient if optimizer.alone else [gradient])
             total, made, rows = total + loss * len(chosen), made + 1, rows + len(chosen)
         return (total / rows if rows else math.nan), made, None
@@ -353,11 +353,12 @@ class Layers:
                 by_weights += real(self.l2) * weights
             if self.l1 != 0:
                 by_weights += real(self.l1) * np.sign(weights)
-            wide = weights.reshape(1, -1).astype(np.float64)
+            wide, here = weights.reshape(1, -1).astype(np.float64), 0.0
             if self.l2 != 0:
-                penalty += (0.5 * self.l2) * float(_row_sums(wide * wide)[0])
+                here += (0.5 * self.l2) * float(_row_sums(wide * wide)[0])
             if self.l1 != 0:
-                penalty += self.l1 * float(_row_sums(np.abs(wide))[0])
+                here += self.l1 * float(_row_sums(np.abs(wide))[0])
+            penalty += here
         return penalty
 
     def _check(self, parameters, x, y=None, weight=None):

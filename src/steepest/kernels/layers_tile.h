@@ -1,0 +1,122 @@
+/* Matrix products in tiles that stay in registers, for one type: include with REAL and NAMED(name) defined.
+ * Here because the sum of every element must be taken in order, which no BLAS promises, and small products are most of
+ * a small network. Included by layers.pxi for float and double. Tested in tests/test_layers.py.
+ *
+ * What limits them: multiplications and additions, which are not fused: an element is ((start + a b) + a b) + ..., the
+ * same for every instruction set and every tile. Vectors lie along the columns; wherever the compiler has no vectors of
+ * its own, a vector is one number. */
+
+#if defined(STEEPEST_VECTOR_BYTES)
+typedef REAL NAMED(vector) __attribute__((vector_size(STEEPEST_VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
+#define VECTOR_LANES (STEEPEST_VECTOR_BYTES / (Py_ssize_t)sizeof(REAL))
+#else
+typedef REAL NAMED(vector);
+#define VECTOR_LANES ((Py_ssize_t)1)
+#endif
+
+/* rows x vectors elements of c = start + a b. Both numbers are constants wherever this is inlined. */
+static STEEPEST_INLINE void NAMED(tile)(const int rows, const int vectors, const REAL *a, Py_ssize_t a_row,
+                                        Py_ssize_t a_term, const REAL *b, Py_ssize_t b_row, REAL *c, Py_ssize_t c_row,
+                                        const REAL *start, Py_ssize_t start_row, Py_ssize_t terms, Py_ssize_t columns)
+{
+    NAMED(vector) sum[STEEPEST_ROWS][STEEPEST_VECTORS];
+    NAMED(vector) factor[STEEPEST_VECTORS];
+    REAL edge[STEEPEST_VECTORS * VECTOR_LANES];
+    const int whole = columns >= vectors * VECTOR_LANES;
+    int i, j;
+    Py_ssize_t k;
+    STEEPEST_UNROLL
+    for (i = 0; i < rows; i++) {
+        const REAL *from = start + i * start_row;
+        if (!whole) {       /* nothing is read beyond the columns */
+            memset(edge, 0, sizeof edge);
+            for (k = 0; k < columns; k++)
+                edge[k] = from[k];
+            from = edge;
+        }
+        STEEPEST_UNROLL
+        for (j = 0; j < vectors; j++)
+            sum[i][j] = *(const NAMED(vector) *)(from + j * VECTOR_LANES);
+    }
+    for (k = 0; k < terms; k++) {
+        STEEPEST_UNROLL
+        for (j = 0; j < vectors; j++)
+            factor[j] = *(const NAMED(vector) *)(b + j * VECTOR_LANES);
+        STEEPEST_UNROLL
+        for (i = 0; i < rows; i++) {
+            const REAL one = a[i * a_row];
+            STEEPEST_UNROLL
+            for (j = 0; j < vectors; j++)
+                sum[i][j] += one * factor[j];
+        }
+        a += a_term;
+        b += b_row;
+    }
+    STEEPEST_UNROLL
+    for (i = 0; i < rows; i++) {
+        REAL *to = whole ? c + i * c_row : edge;
+        STEEPEST_UNROLL
+        for (j = 0; j < vectors; j++)
+            *(NAMED(vector) *)(to + j * VECTOR_LANES) = sum[i][j];
+        if (!whole)
+            for (k = 0; k < columns; k++)
+                c[i * c_row + k] = edge[k];
+    }
+}
+
+/* All rows of one panel of columns, in tiles that grow lower at the end. */
+static STEEPEST_INLINE void NAMED(panel)(const int vectors, const REAL *a, Py_ssize_t a_row, Py_ssize_t a_term,
+                                         const REAL *b, Py_ssize_t b_row, REAL *c, Py_ssize_t c_row,
+                                         const REAL *start, Py_ssize_t start_row, Py_ssize_t rows, Py_ssize_t terms,
+                                         Py_ssize_t columns)
+{
+    Py_ssize_t i = 0;
+#define STEEPEST_TILES(height) \
+    for (; i + (height) <= rows; i += (height)) \
+        NAMED(tile)(height, vectors, a + i * a_row, a_row, a_term, b, b_row, c + i * c_row, c_row, \
+                    start + i * start_row, start_row, terms, columns);
+#if STEEPEST_ROWS > 4
+    STEEPEST_TILES(8)
+#endif
+    STEEPEST_TILES(4)
+    STEEPEST_TILES(2)
+    STEEPEST_TILES(1)
+#undef STEEPEST_TILES
+}
+
+/* c = start + a b, where element (i, k) of a lies at a[i a_row + k a_term], and the rows of b and c are so far apart.
+ * start_row is 0 where every row starts from the same. Of b whole vectors are read; of start and c nothing beyond the
+ * columns, unless they are said to be padded. */
+static void NAMED(multiply)(const REAL *a, Py_ssize_t a_row, Py_ssize_t a_term, const REAL *b, Py_ssize_t b_row,
+                            REAL *c, Py_ssize_t c_row, const REAL *start, Py_ssize_t start_row, Py_ssize_t rows,
+                            Py_ssize_t terms, Py_ssize_t columns, int padded)
+{
+    Py_ssize_t vectors = (columns + VECTOR_LANES - 1) / VECTOR_LANES, first = 0;
+    const Py_ssize_t panels = (vectors + STEEPEST_VECTORS - 1) / STEEPEST_VECTORS;
+    Py_ssize_t left = panels;
+    if (padded)
+        columns = vectors * VECTOR_LANES;
+    for (; left > 0; left--) {
+        const Py_ssize_t width = (vectors + left - 1) / left, room = columns - first;
+        const REAL *b_here = b + first, *start_here = start + first;
+        REAL *c_here = c + first;
+        switch (width) {
+#if STEEPEST_VECTORS > 2
+        case 3:
+            NAMED(panel)(3, a, a_row, a_term, b_here, b_row, c_here, c_row, start_here, start_row, rows, terms, room);
+            break;
+#endif
+        case 2:
+            NAMED(panel)(2, a, a_row, a_term, b_here, b_row, c_here, c_row, start_here, start_row, rows, terms, room);
+            break;
+        default:
+            NAMED(panel)(1, a, a_row, a_term, b_here, b_row, c_here, c_row, start_here, start_row, rows, terms, room);
+        }
+        vectors -= width;
+        first += width * VECTOR_LANES;
+    }
+}
+
+#undef VECTOR_LANES
+#undef REAL
+#undef NAMED
