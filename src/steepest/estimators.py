@@ -43,13 +43,11 @@ class _Estimator(BaseEstimator):
             return None if given is None else int(given)
         return int(given.randint(2**31 - 1))
 
-    def _train(self, X, y, outputs, loss, sample_weight):
+    def _train(self, X, y, outputs, loss, weight):
         """A new network, trained."""
         seed = self._seed()
         self.network_ = Network((X.shape[1], *self.hidden, outputs), self.activation, loss=loss, l2=self.l2, l1=self.l1,
                                 dtype=X.dtype, seed=seed)
-        weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=X.dtype,
-                                                                         ensure_non_negative=True)
         held = None
         if self.early_stopping:
             from sklearn.model_selection import train_test_split
@@ -65,6 +63,12 @@ class _Estimator(BaseEstimator):
         self.n_iter_ = self.history_.epochs
         self.loss_curve_ = self.history_.loss
         return self
+
+    @staticmethod
+    def _weight(sample_weight, X):
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
     def _inputs(self, X):
         check_is_fitted(self)
@@ -109,17 +113,21 @@ class Classifier(ClassifierMixin, _Estimator):
         X, y = self._more(X, y, True)
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"Classifier can't train when only one class is present: {self.classes_[0]!r}")
-        return self._train(X, labels.reshape(-1), len(self.classes_), "softmax_cross_entropy", sample_weight)
+        weight = self._weight(sample_weight, X)
+        present = np.unique(labels if weight is None else labels[weight > 0])
+        if len(present) < 2:
+            raise ValueError(f"Classifier can't train when only one class is present: {self.classes_[present]!r}")
+        return self._train(X, labels.reshape(-1), len(self.classes_), "softmax_cross_entropy", weight)
 
     def predict(self, X):
         """The likeliest label of every row."""
-        return self.classes_[self.network_.predict(self._inputs(X))]
+        X = self._inputs(X)
+        return self.classes_[self.network_.predict(X)]
 
     def predict_proba(self, X):
         """The probability of every class, (rows, classes)."""
-        return self.network_.predict_proba(self._inputs(X))
+        X = self._inputs(X)
+        return self.network_.predict_proba(X)
 
 
 class Regressor(RegressorMixin, _Estimator):
@@ -144,14 +152,20 @@ class Regressor(RegressorMixin, _Estimator):
     True
     """
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     def fit(self, X, y, sample_weight=None):
         """Train on samples and their targets, (rows,) or (rows, outputs)."""
         X, y = self._more(X, y, True)
         outputs = 1 if y.ndim == 1 else y.shape[1]
         self._flat = y.ndim == 1
-        return self._train(X, np.asarray(y, X.dtype), outputs, "half_mse", sample_weight)
+        return self._train(X, np.asarray(y, X.dtype), outputs, "half_mse", self._weight(sample_weight, X))
 
     def predict(self, X):
         """Outputs for every row."""
-        found = self.network_.predict(self._inputs(X))
+        X = self._inputs(X)
+        found = self.network_.predict(X)
         return found if found.ndim == 1 or not self._flat else found.reshape(-1)

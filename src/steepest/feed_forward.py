@@ -46,8 +46,8 @@ class Network:
         "identity", "sigmoid", "tanh", "relu" (whose derivative at 0 is 0), "leaky_relu" (0.01 x below 0), "softplus",
         "gelu" or "silu": of the hidden layers, the outputs being linear; or one for each layer.
     loss : str, optional
-        "half_mse" (half of the squared error summed over outputs), "mse" (the mean over outputs), "huber" (as half_mse,
-        linear beyond `delta`), "binary_cross_entropy" (outputs are logits, targets in [0, 1]; summed over outputs) or
+        "mse" (the mean of squared errors over rows and outputs), "half_mse" (half of it), "huber" (as half_mse, linear
+        beyond `delta`), "binary_cross_entropy" (outputs are logits, targets in [0, 1]; summed over outputs) or
         "softmax_cross_entropy" (outputs are logits, targets are labels 0, 1, ... or rows of probabilities). All are
         means over rows, weighted ones with `sample_weight`.
     initializer : str, (str, float), optional
@@ -125,6 +125,28 @@ class Network:
             start, number = self._start or (default_for(name), None)
             weights[...] = initial_weights(start, number, *weights.shape, self._source)
         self._rows = Source(seed, 1)
+
+    def __getstate__(self):
+        """What a copy, or a pickle, needs: views and kernels are made anew."""
+        state = {name: value for name, value in vars(self).items()
+                 if name not in ("_weights", "_biases", "_engines", "_running")}
+        if self._running is not None:
+            rule, schedule = self._running
+            state["_running"] = type(rule), rule.state_dict(), schedule
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        running = state.pop("_running", None)
+        vars(self).update(state, _engines={}, _running=None)
+        if not self._parameters.flags.writeable:        # joblib maps files into memory
+            self._parameters = self._parameters.copy()
+        self._weights, self._biases = self._views(self._parameters)
+        if running is not None:
+            rule, kept, schedule = running
+            made = rule(self._parameters)
+            made.load_state_dict(kept)
+            self._running = made, schedule
 
     # what it is
 
@@ -328,7 +350,7 @@ class Network:
     def _samples(self, X, y, sample_weight):
         """Samples, checked."""
         X = as_inputs(X, self)
-        return X, as_targets(y, len(X), self), as_weights(sample_weight, len(X), self._dtype)
+        return X, as_targets(y, len(X), self), as_weights(sample_weight, len(X))
 
     # answers
 
@@ -403,7 +425,7 @@ class Network:
 
     # training, proof, files
 
-    def fit(self, X, y, *, optimizer=None, lr=None, batch_size=32, epochs=10, sample_weight=None, validation_data=None,
+    def fit(self, X, y, *, optimizer=None, lr=None, batch_size="auto", epochs=10, sample_weight=None, validation_data=None,
             early_stopping=None, callback=None, progress=False, seed=None, method=None, **options):
         """Train on samples.
 
@@ -415,8 +437,9 @@ class Network:
             A rule of `steepest.optim` by its name, or a class of it; that of the network by default.
         lr : float or callable, optional
             Learning rate, or a schedule: ``lr(t)`` is that of step t of this call, from 0.
-        batch_size : int or None, optional
-            Rows of a step; the last one of an epoch may be short. None takes all.
+        batch_size : int, "auto" or None, optional
+            Rows of a step; the last one of an epoch may be short. "auto" takes 32, or all where there are fewer; None
+            takes all.
         epochs : int, optional
             How often all rows are used, each time in another order.
         validation_data : (X, y), optional
@@ -528,7 +551,7 @@ def _as_dtype(dtype):
     try:
         found = np.dtype(dtype)
     except TypeError:
-        found = None
+        found = np.dtype(object)
     if found not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
     return found

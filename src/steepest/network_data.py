@@ -47,14 +47,14 @@ def as_targets(y, rows, network, name="y"):
     return y
 
 
-def as_weights(sample_weight, rows, dtype):
-    """(rows,) of the network's type, or None."""
+def as_weights(sample_weight, rows):
+    """(rows,) of float64, or None."""
     if sample_weight is None:
         return None
     weight = _numbers(sample_weight, "sample_weight")
     if weight.shape != (rows,):
         raise ValueError(f"sample_weight must have shape ({rows},), one entry for each row of X, not {weight.shape}")
-    weight = np.ascontiguousarray(_finite(weight, dtype, "sample_weight"))
+    weight = np.ascontiguousarray(_finite(weight, np.dtype(np.float64), "sample_weight"))
     if (weight < 0).any() or not weight.any():
         raise ValueError("sample_weight must be at least 0, and not 0 everywhere")
     return weight

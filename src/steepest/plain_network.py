@@ -15,15 +15,21 @@ def _gelu(z):
     return z * ndtr(z)
 
 
+def _sigmoid(z):
+    from scipy.special import expit
+
+    return expit(z)
+
+
 _ACTIVATIONS = {
     "identity": lambda z: z,
-    "sigmoid": lambda z: 0.5 * (1 + np.tanh(0.5 * z)),
+    "sigmoid": _sigmoid,
     "tanh": np.tanh,
     "relu": lambda z: np.maximum(z, 0.0),
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
     "softplus": lambda z: np.logaddexp(0.0, z),
     "gelu": _gelu,
-    "silu": lambda z: z * 0.5 * (1 + np.tanh(0.5 * z)),
+    "silu": lambda z: z * _sigmoid(z),
 }
 
 
@@ -57,6 +63,6 @@ def losses(name, outputs, y, delta):
         return (np.logaddexp(0.0, outputs) - y * outputs).sum(axis=-1)
     apart = abs(outputs - y)
     if name == "huber":
-        return np.where(apart <= delta, 0.5 * apart**2, delta * (apart - 0.5 * delta)).sum(axis=-1)
-    squares = (apart**2).sum(axis=-1)
-    return 0.5 * squares if name == "half_mse" else squares / y.shape[-1]
+        return np.where(apart <= delta, 0.5 * apart**2, delta * (apart - 0.5 * delta)).mean(axis=-1)
+    squares = (apart**2).mean(axis=-1)
+    return 0.5 * squares if name == "half_mse" else squares

@@ -73,6 +73,13 @@ class Source:
         """The numbers 0, ..., count - 1 in an order of which all are equally likely."""
         return np.argsort(self.words(count), kind="stable")
 
+    def __getstate__(self):
+        return self.state
+
+    def __setstate__(self, state):
+        self._bits = np.random.PCG64(0)
+        self.state = state
+
     @property
     def state(self):
         """Plain numbers and words, from which another source goes on."""

@@ -18,7 +18,7 @@ from .random_numbers import Source
 
 __all__ = ["History", "fit", "step"]
 
-PATIENCE = 10
+PATIENCE, BATCH = 10, 32
 SERIES = ("loss", "score", "validation_loss", "validation_score")
 
 
@@ -142,7 +142,9 @@ def fit(network, X, y, optimizer, lr, batch_size, epochs, sample_weight, validat
     samples = network._samples(X, y, sample_weight)
     rows = len(samples[0])
     epochs = as_count(epochs, "epochs")
-    if batch_size is not None:
+    if isinstance(batch_size, str) and batch_size == "auto":
+        batch_size = min(BATCH, rows)
+    elif batch_size is not None:
         batch_size = as_count(batch_size, "batch_size")
         if batch_size > rows:
             raise ValueError(f"batch_size must be at most {rows}, the rows of X, not {batch_size}")
