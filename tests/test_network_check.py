@@ -120,8 +120,8 @@ def not_finite(net, weights, biases, X, y):
 
 
 @pytest.mark.parametrize(("fault", "layer"), [
-    (wrong_sign, 1), (no_mean, 2), (lost_bias, 1), (transposed, 1), (slope_of_the_wrong_array, 1), (updated_too_early, 1),
-    (short_batch, 2), (one_entry, 0), (not_finite, 0)])
+    (wrong_sign, 1), (no_mean, 2), (lost_bias, 1), (transposed, 1), (slope_of_the_wrong_array, 1),
+    (updated_too_early, 1), (short_batch, 2), (one_entry, 0), (not_finite, 0)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_planted_faults_are_caught_and_their_layer_is_named(fault, layer, dtype):
     net = Mutant(fault, [5, 6, 6, 3], "tanh", loss="softmax_cross_entropy", dtype=dtype, seed=2)
@@ -138,11 +138,7 @@ def test_a_penalty_counted_twice_is_caught():
     found = Mutant(l2_twice, [5, 6, 6, 3], "tanh", l2=0.1, seed=2).check(X, REAL)
     assert not found
     assert found.wrong_layer == 2
-    assert found.counts["wrong"] <= sum(w.size for w in found_weights())
-
-
-def found_weights():
-    return Network([5, 6, 6, 3]).weights
+    assert found.counts["wrong"] <= sum(w.size for w in Network([5, 6, 6, 3]).weights)
 
 
 def test_units_at_their_kink_are_told_apart():

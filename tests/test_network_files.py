@@ -16,7 +16,8 @@ from steepest.network import Network, load
 
 @pytest.fixture
 def saved(tmp_path):
-    net = Network([3, 4, 2], ["tanh", "identity"], loss="softmax_cross_entropy", l2=0.1, l1=0.01, dtype=np.float32, seed=1)
+    net = Network([3, 4, 2], ["tanh", "identity"], loss="softmax_cross_entropy", l2=0.1, l1=0.01, dtype=np.float32,
+                  seed=1)
     net.save(tmp_path / "net.npz")
     return net, tmp_path / "net.npz"
 
@@ -75,8 +76,9 @@ ABOUT = {"sizes": [1, 1], "activation": ["identity"], "loss": "mse", "l2": 0.0, 
 
 
 @pytest.mark.parametrize("change", [
-    {"sizes": [1, 10**9, 10**9]}, {"sizes": [10**15, 10**15]}, {"sizes": [1, -1]}, {"sizes": [1, True]}, {"sizes": "ab"},
-    {"sizes": [1]}, {"sizes": [2**70, 1]}, {"activation": ["swish"]}, {"activation": []}, {"loss": "nothing"},
+    {"sizes": [1, 10**9, 10**9]}, {"sizes": [10**15, 10**15]}, {"sizes": [1, -1]}, {"sizes": [1, True]},
+    {"sizes": "ab"}, {"sizes": [1]}, {"sizes": [2**70, 1]}, {"activation": ["swish"]}, {"activation": []},
+    {"loss": "nothing"},
     {"dtype": "float16"}, {"dtype": "object"}, {"l2": "x"}, {"l2": -1.0}, {"delta": None}, {"more": 1}])
 def test_a_head_that_says_what_cannot_be_is_refused(tmp_path, change):
     path = tmp_path / "odd.npz"

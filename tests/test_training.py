@@ -144,10 +144,9 @@ def test_a_callback_sees_every_epoch_and_may_stop(backend):
         net().fit(X, Y, callback=lambda record: {}["nothing"])
 
 
-@pytest.mark.parametrize(("loss", "word"), [("half_mse", "layer 0|layer 1|the loss"), ("mse", "layer 0|layer 1|the loss")])
-def test_divergence_stops_at_once_and_is_told(backend, loss, word):
-    network = Network([2, 8, 1], "relu", loss=loss, seed=0)
-    with pytest.warns(RuntimeWarning, match=rf"epoch \d+, batch \d+: ({word}) is not finite"):
+def test_divergence_stops_at_once_and_is_told(backend):
+    network = Network([2, 8, 1], "relu", seed=0)
+    with pytest.warns(RuntimeWarning, match=r"epoch \d+, batch \d+: (layer [01]|the loss) is not finite"):
         history = network.fit(X, Y.astype(float), optimizer="sgd", lr=1e6, epochs=50, batch_size=30)
     assert history.status == "diverged"
     assert history.epochs < 50

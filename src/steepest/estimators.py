@@ -1,7 +1,7 @@
 """Networks as scikit-learn's estimators: `Classifier` and `Regressor`.
 
-Here for pipelines, searches and cross-validation; thin, the network is `network_`. Needs scikit-learn, which is imported
-with this file alone. Tested in tests/test_estimators.py with scikit-learn's own check_estimator.
+Here for pipelines, searches and cross-validation; thin, the network is `network_`. Needs scikit-learn, which only this
+file imports. Tested in tests/test_estimators.py with scikit-learn's own check_estimator.
 """
 
 import numpy as np
@@ -135,7 +135,9 @@ class Regressor(RegressorMixin, _Estimator):
 
     Parameters
     ----------
-    hidden, activation, optimizer, lr, batch_size, epochs, l2, l1, method, early_stopping, validation_fraction, random_state
+    hidden, activation, optimizer, lr, batch_size, epochs, l2, l1, method
+        As for `Classifier`.
+    early_stopping, validation_fraction, random_state
         As for `Classifier`.
 
     Attributes
@@ -147,8 +149,8 @@ class Regressor(RegressorMixin, _Estimator):
     --------
     >>> import numpy as np, steepest as sd
     >>> X = np.linspace(-2, 2, 80)[:, None]
-    >>> sd.network.Regressor(hidden=(16,), activation="tanh", method="lbfgs", random_state=0).fit(X, X[:, 0] ** 2).score(
-    ...     X, X[:, 0] ** 2) > 0.99
+    >>> found = sd.network.Regressor(hidden=(16,), activation="tanh", method="lbfgs", random_state=0)
+    >>> found.fit(X, X[:, 0] ** 2).score(X, X[:, 0] ** 2) > 0.99
     True
     """
 

@@ -123,7 +123,8 @@ class Network:
         self._engines: dict = {}
         for weights, name in zip(self._weights, self._activations, strict=True):
             start, number = self._start or (default_for(name), None)
-            weights[...] = initial_weights(start, number, *weights.shape, self._source)
+            n_in, n_out = weights.shape
+            weights[...] = initial_weights(start, number, n_in, n_out, self._source)
         self._rows = Source(seed, 1)
 
     def __getstate__(self):
@@ -425,8 +426,9 @@ class Network:
 
     # training, proof, files
 
-    def fit(self, X, y, *, optimizer=None, lr=None, batch_size="auto", epochs=10, sample_weight=None, validation_data=None,
-            early_stopping=None, callback=None, progress=False, seed=None, method=None, **options):
+    def fit(self, X, y, *, optimizer=None, lr=None, batch_size="auto", epochs=10, sample_weight=None,
+            validation_data=None, early_stopping=None, callback=None, progress=False, seed=None, method=None,
+            **options):
         """Train on samples.
 
         Parameters
@@ -543,7 +545,8 @@ def _as_activations(activation, count):
     except TypeError:
         raise TypeError(f"activation must be a name or a sequence of names, not {activation!r}") from None
     if len(given) != count:
-        raise ValueError(f"activation must have {count} entries, one for each layer after the inputs, not {len(given)}")
+        raise ValueError(f"activation must have {count} entries, one for each layer after the inputs, "
+                         f"not {len(given)}")
     return tuple(_as_choice(one, f"activation[{i}]", ACTIVATIONS) for i, one in enumerate(given))
 
 

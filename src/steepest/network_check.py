@@ -3,8 +3,8 @@
 Here because a network knows more than a black box: a weight of a layer moves one unit of it, so that everything below
 stays and what is above is found for all inputs of that unit at once. Tested in tests/test_network_check.py.
 
-Written in NumPy and in float64, beside the kernels, whose own values it does not use but to compare: a fault in a kernel
-is not repeated here.
+Written in NumPy and in float64, beside the kernels, whose values are only compared: a fault in a kernel is not repeated
+here.
 """
 
 import numpy as np
@@ -108,7 +108,7 @@ class Differences:
         return estimate, 4 * np.finfo(float).eps * self.size / h + STEP**2 * abs(estimate), kinked | crossed
 
     def _above(self, i, j, entering):
-        """How much the loss differs where unit j of layer i gets `entering`, (k, rows), and which cases cross a kink."""
+        """How much the loss differs where unit j of layer i gets `entering`, (k, rows), and which cross a kink."""
         network = self.network
         name = network.activations[i]
         change = activate(name, entering) - self.inputs[i + 1][:, j]
@@ -161,8 +161,9 @@ def check(network, X, y, sample_weight, rtol):
     names = {name: array for i, (w, b) in enumerate(zip(network.weights, network.biases, strict=True))
              for name, array in ((f"weights[{i}]", w), (f"biases[{i}]", b))}
     layout = Layout(names)
-    found = NetworkCheck("the gradient", *map(np.concatenate, columns), layout.name, list(layout.slices()),
-                         nfev=4 * given.size, njev=1, noise=np.finfo(float).eps * differences.size)
+    given, estimate, error, ratio, verdict = map(np.concatenate, columns)
+    found = NetworkCheck("the gradient", given, estimate, error, ratio, verdict, layout.name, list(layout.slices()),
+                         nfev=2 * given.size, njev=1, noise=np.finfo(float).eps * differences.size)
     found.kinks = kinks
     found.wrong_layer = max((i for i, bad in enumerate(wrong) if bad), default=None)
     return found

@@ -89,7 +89,7 @@ def _finite(array, dtype, name):
 def _labels(y, rows, classes, name):
     if y.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one label for each row of X, not {y.shape}")
-    if y.size and not (0 <= int(y.min()) and int(y.max()) < classes):
+    if y.size and not (int(y.min()) >= 0 and int(y.max()) < classes):
         wrong = int(np.flatnonzero((y < 0) | (y >= classes))[0])
         raise ValueError(f"{name} must be labels from 0 to {classes - 1}, one for each output, "
                          f"but {name}[{wrong}] is {int(y[wrong])}")

@@ -4,6 +4,7 @@ Here so that a file from anywhere is safe to open: it gives the network that was
 tests/test_network_files.py.
 """
 
+import itertools
 import os
 
 import numpy as np
@@ -85,6 +86,6 @@ def _network_of(head, length):
     sizes = about.pop("sizes")
     if not isinstance(sizes, list) or not all(type(size) is int and 0 < size < MOST for size in sizes):
         raise CheckpointError("its sizes are no sizes")
-    if 4 * sum((n + 1) * m for n, m in zip(sizes, sizes[1:], strict=False)) > length:
+    if 4 * sum((n + 1) * m for n, m in itertools.pairwise(sizes)) > length:
         raise CheckpointError("it is too short for its network")
     return Network(sizes, initializer="zeros", **about)

@@ -21,7 +21,7 @@ def _sigmoid(z):
     return expit(z)
 
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict = {
     "identity": lambda z: z,
     "sigmoid": _sigmoid,
     "tanh": np.tanh,

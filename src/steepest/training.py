@@ -28,8 +28,8 @@ class History:
     Attributes
     ----------
     loss, score : ndarray, (epochs,)
-        On the training samples: the loss is the mean over the steps of the epoch, with parameters that change meanwhile;
-        the score is measured after it.
+        On the training samples: the loss is the mean over the steps of the epoch, while parameters change; the score is
+        measured after it.
     validation_loss, validation_score : ndarray, (epochs,)
         On the validation samples, after each epoch; empty without them.
     epochs : int
@@ -305,7 +305,8 @@ def step(network, X, y, sample_weight):
         network._running = new_rule(network, None, None, {})
     rule, schedule = network._running
     rates = None if schedule is None else np.array([_rate(schedule, rule.t)])
-    loss, _, bad = network._engine().epoch(network.parameters, X, y, weight, np.arange(len(X)), len(X), rule._core, rates)
+    order = np.arange(len(X))
+    loss, _, bad = network._engine().epoch(network.parameters, X, y, weight, order, len(X), rule._core, rates)
     if bad is not None:
         where = f"layer {bad[1]}" if bad[1] < len(network.sizes) - 1 else "the loss"
         warnings.warn(f"{where} is not finite: no step was made. A smaller lr may help", RuntimeWarning, stacklevel=3)
