@@ -15,8 +15,8 @@ PROMISED = {
     "DifferenceWarning", "FunctionError", "Gradient", "GradientCheck", "GradientError", "Jacobian", "Status",
     "__version__", "backend", "check_gradient", "check_hessian", "check_jacobian", "compiled", "derivative",
     "gradient", "gradient_descent", "grid", "hessian", "hvp", "jacobian", "jvp", "linesearch", "maximize", "minimize",
-    "minimize_many", "noise_level", "optim", "schedules", "scipy_method", "set_num_threads", "show_config",
-    "sparsity", "stochastic_descent", "value_and_gradient",
+    "minimize_many", "network", "noise_level", "optim", "schedules", "scipy_method", "set_num_threads",
+    "show_config", "sparsity", "stochastic_descent", "value_and_gradient",
 }
 
 

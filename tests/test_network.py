@@ -212,7 +212,8 @@ def test_minimize_and_scipy_take_the_function_of_a_network():
     net = Network([4, 5, 3], "tanh", l2=0.1, seed=0)
     function, before = net.value_and_gradient(X, REAL), net.parameters.copy()
     ours = sd.minimize(function, net.parameters, grad=True, tol=1e-6)
-    theirs = minimize(function, net.parameters, jac=True, options={"gtol": 1e-8, "ftol": 0, "maxiter": 5000})
+    theirs = minimize(function, net.parameters, jac=True, method="L-BFGS-B",
+                      options={"gtol": 1e-8, "ftol": 0, "maxiter": 5000})
     assert ours.success
     assert ours.fun == pytest.approx(theirs.fun, rel=0.2)       # of several minima
     np.testing.assert_array_equal(net.parameters, before)

@@ -62,6 +62,7 @@ __all__ = [
     "maximize",
     "minimize",
     "minimize_many",
+    "network",
     "noise_level",
     "optim",
     "schedules",
@@ -74,7 +75,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import grid, linesearch, optim, schedules, sparsity
+    from . import grid, linesearch, network, optim, schedules, sparsity
     from .check import check_gradient, check_hessian, check_jacobian
     from .check_report import GradientCheck
     from .many import minimize_many
@@ -87,7 +88,7 @@ else:
 
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""
-        if name in ("grid", "linesearch", "optim", "schedules", "sparsity"):
+        if name in ("grid", "linesearch", "network", "optim", "schedules", "sparsity"):
             return import_module(f".{name}", __name__)
         if name in _LATER:
             return getattr(import_module(f".{_LATER[name]}", __name__), name)

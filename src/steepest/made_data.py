@@ -38,7 +38,7 @@ def xor(rows=200, noise=0.1, seed=None):
     --------
     >>> import steepest as sd
     >>> X, y = sd.network.xor(8, noise=0.0, seed=0)
-    >>> ((X[:, 0] * X[:, 1] < 0) == y).all()
+    >>> bool(((X[:, 0] * X[:, 1] < 0) == y).all())
     True
     """
     rows, noise, source = as_count(rows, "rows"), as_number(noise, "noise", at_least=0.0), Source(seed)
