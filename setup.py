@@ -112,7 +112,7 @@ setup(
             f"steepest.kernels.{name}",
             [f"src/steepest/kernels/{name}.pyx"],
             include_dirs=[numpy.get_include()],
-            depends=glob.glob("src/steepest/kernels/*.h"),
+            depends=glob.glob(f"src/steepest/kernels/{name.partition('_')[0]}_*.h"),
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_22_API_VERSION")],
         )
         for name in KERNELS

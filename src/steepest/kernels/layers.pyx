@@ -39,6 +39,7 @@ cdef const Loops *loops = <const Loops *>PyCapsule_GetPointer(_loops.table, "ste
 
 cdef enum:
     PARTS = 16          # of the rows, at most, each with a gradient of its own
+    LINE = 64           # bytes of a line of the cache
     WORTH = 8000000     # additions and multiplications that are worth a part, at least
 
 cdef struct Layer:
@@ -108,7 +109,8 @@ cdef class Layers:
     cdef char *shared           # what all threads read: packed weights, biases, turned weights
     cdef Work *works
     cdef int work_count
-    cdef char *gradients        # of the parts
+    cdef char *gradients        # of the parts, in the room for them
+    cdef char *room
     cdef Py_ssize_t gradient_count
     cdef double losses[PARTS]
     cdef int wrong[PARTS]
@@ -135,7 +137,7 @@ cdef class Layers:
         PyMem_Free(self.works)
         PyMem_Free(self.layers)
         PyMem_Free(self.shared)
-        PyMem_Free(self.gradients)
+        PyMem_Free(self.room)
 
     cdef int lay_out(self) except -1:
         """Where the parameters of every layer begin, and the memory beside them."""
@@ -156,7 +158,8 @@ cdef class Layers:
             widest = max(widest, layer.row)
             room += layer.row * (1 + (0 if layer.lies else layer.inputs)) + layer.before * layer.outputs
         self.widest = widest
-        self.shared = memory = take(room + 2 * widest + CHUNK, self.size)
+        self.shared = take(room + 2 * widest + CHUNK, self.size)
+        memory = aligned(self.shared)
         for i in range(self.depth):
             layer = &self.layers[i]
             layer.start, memory = memory, memory + layer.row * self.size
@@ -188,9 +191,7 @@ cdef class Layers:
         while self.work_count < count:
             work = &self.works[self.work_count]
             memory = take(CHUNK * (room * self.size + 4 * 8) + 2 * self.depth * sizeof(char *), 1)
-            work.memory = memory
-            work.values, memory = <char **>memory, memory + self.depth * sizeof(char *)
-            work.slopes, memory = <char **>memory, memory + self.depth * sizeof(char *)
+            work.memory, memory = memory, aligned(memory)
             work.labels, memory = <int64_t *>memory, memory + CHUNK * 8
             work.weights, memory = <double *>memory, memory + CHUNK * 8
             work.factors, memory = <double *>memory, memory + CHUNK * 8
@@ -199,6 +200,8 @@ cdef class Layers:
             work.y, memory = memory, memory + CHUNK * self.layers[self.depth - 1].row * self.size
             for i in range(2):
                 work.deltas[i], memory = memory, memory + CHUNK * self.widest * self.size
+            work.values = <char **>(aligned(work.memory) + CHUNK * (room * self.size + 4 * 8))
+            work.slopes = work.values + self.depth
             for i in range(self.depth):
                 layer = &self.layers[i]
                 work.values[i], memory = memory, memory + CHUNK * layer.row * self.size
@@ -211,9 +214,9 @@ cdef class Layers:
         """Room for the gradients of so many parts."""
         cdef char *memory
         if count > self.gradient_count:
-            memory = take(count * self.count, self.size)
-            PyMem_Free(self.gradients)
-            self.gradients, self.gradient_count = memory, count
+            memory = take(count * self.count + PADDING, self.size)
+            PyMem_Free(self.room)
+            self.room, self.gradients, self.gradient_count = memory, aligned(memory), count
         return 0
 
     # looking at arrays
@@ -619,11 +622,15 @@ cdef inline Py_ssize_t padded(Py_ssize_t count) noexcept nogil:
 
 
 cdef char *take(Py_ssize_t count, Py_ssize_t size) except NULL:
-    """Memory for so many elements, all 0."""
-    cdef char *memory = <char *>PyMem_Calloc(count, size)
+    """Memory for so many elements, all 0, and what it takes to begin at a line of the cache."""
+    cdef char *memory = <char *>PyMem_Calloc(count + LINE // size + 1, size)
     if memory == NULL:
         raise MemoryError()
     return memory
+
+
+cdef inline char *aligned(char *memory) noexcept nogil:
+    return memory + (-<size_t>memory & (LINE - 1))
 
 
 cdef Py_ssize_t part_of(Py_ssize_t rows, Py_ssize_t operations) noexcept nogil:

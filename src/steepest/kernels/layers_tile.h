@@ -14,6 +14,24 @@ typedef REAL NAMED(vector);
 #define VECTOR_LANES ((Py_ssize_t)1)
 #endif
 
+/* Some elements, fewer than two vectors' worth of bytes at a time. */
+static STEEPEST_INLINE void NAMED(copy)(REAL *to, const REAL *from, Py_ssize_t count)
+{
+#define STEEPEST_COPY(size) \
+    if (count & (size)) { \
+        memcpy(to, from, (size) * sizeof(REAL)); \
+        to += (size); \
+        from += (size); \
+    }
+    STEEPEST_COPY(32)
+    STEEPEST_COPY(16)
+    STEEPEST_COPY(8)
+    STEEPEST_COPY(4)
+    STEEPEST_COPY(2)
+    STEEPEST_COPY(1)
+#undef STEEPEST_COPY
+}
+
 /* rows x vectors elements of c = start + a b. Both numbers are constants wherever this is inlined. */
 static STEEPEST_INLINE void NAMED(tile)(const int rows, const int vectors, const REAL *a, Py_ssize_t a_row,
                                         Py_ssize_t a_term, const REAL *b, Py_ssize_t b_row, REAL *c, Py_ssize_t c_row,
@@ -26,18 +44,10 @@ static STEEPEST_INLINE void NAMED(tile)(const int rows, const int vectors, const
     int i, j;
     Py_ssize_t k;
     STEEPEST_UNROLL
-    for (i = 0; i < rows; i++) {
-        const REAL *from = start + i * start_row;
-        if (!whole) {       /* nothing is read beyond the columns */
-            memset(edge, 0, sizeof edge);
-            for (k = 0; k < columns; k++)
-                edge[k] = from[k];
-            from = edge;
-        }
+    for (i = 0; i < rows; i++)
         STEEPEST_UNROLL
         for (j = 0; j < vectors; j++)
-            sum[i][j] = *(const NAMED(vector) *)(from + j * VECTOR_LANES);
-    }
+            sum[i][j] = *(const NAMED(vector) *)(start + i * start_row + j * VECTOR_LANES);
     for (k = 0; k < terms; k++) {
         STEEPEST_UNROLL
         for (j = 0; j < vectors; j++)
@@ -59,8 +69,7 @@ static STEEPEST_INLINE void NAMED(tile)(const int rows, const int vectors, const
         for (j = 0; j < vectors; j++)
             *(NAMED(vector) *)(to + j * VECTOR_LANES) = sum[i][j];
         if (!whole)
-            for (k = 0; k < columns; k++)
-                c[i * c_row + k] = edge[k];
+            NAMED(copy)(c + i * c_row, edge, columns);
     }
 }
 
@@ -85,8 +94,8 @@ static STEEPEST_INLINE void NAMED(panel)(const int vectors, const REAL *a, Py_ss
 }
 
 /* c = start + a b, where element (i, k) of a lies at a[i a_row + k a_term], and the rows of b and c are so far apart.
- * start_row is 0 where every row starts from the same. Of b whole vectors are read; of start and c nothing beyond the
- * columns, unless they are said to be padded. */
+ * start_row is 0 where every row starts from the same. Of b and start whole vectors are read; nothing is written beyond
+ * the columns of c, unless it is said to be padded. */
 static void NAMED(multiply)(const REAL *a, Py_ssize_t a_row, Py_ssize_t a_term, const REAL *b, Py_ssize_t b_row,
                             REAL *c, Py_ssize_t c_row, const REAL *start, Py_ssize_t start_row, Py_ssize_t rows,
                             Py_ssize_t terms, Py_ssize_t columns, int padded)
