@@ -39,8 +39,9 @@ _ACTIVATIONS: dict = {
 
 def _largest(outputs):
     """The largest entry of each row: NumPy is slow along short rows."""
-    count = outputs.shape[-1]
-    return outputs.max(axis=-1) if count > FEW else functools.reduce(np.maximum, (outputs[..., j] for j in range(count)))
+    if outputs.shape[-1] > FEW:
+        return outputs.max(axis=-1)
+    return functools.reduce(np.maximum, np.moveaxis(outputs, -1, 0))
 
 
 def activate(name, z):
