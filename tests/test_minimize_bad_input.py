@@ -125,6 +125,13 @@ def test_a_wrong_gradient_is_noticed_when_the_search_fails_and_the_message_says_
     assert wrong != "sign" or result.status == sd.DescentStatus.STALLED
 
 
+def test_differences_are_not_suspected_of_a_mistake(backend):
+    result = sd.minimize(lambda x: 1e6 + rosen(x), X0, tol=1e-12)
+    assert result.status == sd.DescentStatus.STALLED
+    assert "check_gradient" not in result.message
+    assert "noise=" in result.message
+
+
 def test_a_right_gradient_is_not_suspected(backend):
     assert "check_gradient" not in sd.minimize(rosen, X0, grad=rosen_der).message
     assert "check_gradient" not in sd.minimize(rosen, X0, grad=rosen_der, maxiter=3).message

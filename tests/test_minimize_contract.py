@@ -188,6 +188,23 @@ def test_every_other_reason_to_stop_is_a_status_and_no_success(backend, method):
     assert sd.minimize(rosen, X0, grad=rosen_der, method=method, tol=1e9, maxtime=1e-9).success
 
 
+@pytest.mark.parametrize("grad", [None, rosen_der, True, "adaptive"])
+def test_time_is_over_within_one_call(backend, grad, monkeypatch):
+    """By a clock that f moves on: a second each call."""
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+
+    def slow(x):
+        clock[0] += 1
+        return (rosen(x), rosen_der(x)) if grad is True else rosen(x)
+
+    f = Counting(slow)
+    result = sd.minimize(f, X0, grad=grad, maxtime=20.5, tol=0)
+    assert f.calls == result.nfev == 21
+    assert (result.status, result.success) == (sd.DescentStatus.TIME, False)
+    assert result.fun == rosen(result.x) <= rosen(X0)
+
+
 @pytest.mark.parametrize("method", ALL)
 def test_a_walk_is_resumed_bit_for_bit_from_its_state(backend, method):
     options = {"grad": rosen_der, "method": method, **rates(method)}

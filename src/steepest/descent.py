@@ -44,6 +44,8 @@ MESSAGES = {
     DescentStatus.STOPPED: "the callback has stopped the walk, at |g| = {norm:.3g}",
     DescentStatus.TIME: "the time is over, at |g| = {norm:.3g}",
 }
+RESOLVED = ("no lower point was found along the gradient, at |g| = {norm:.3g}: f and its differences are as good as rounding "
+            "lets them be; noise= or grad= may take the walk further")
 NOT_FINITE_AT_THE_START = "f or its gradient is not finite at x0"
 TOO_FAR = "a step has led to where f or its gradient is not finite, from |g| = {norm:.3g}: try a smaller lr"
 
@@ -123,6 +125,7 @@ class Descent:
         self.nfev = self.njev = 0
         self._stopped = self._spare = self._known = None    # from outside; a gradient that is not wanted yet; the best
         self._more_gradients = 0    # that the machine has not asked for
+        self._differenced = False   # gradients are differences, which nobody has got wrong
         self._entry = threading.Lock()
         self._machine, self._from = None, None
         if state is not None:
@@ -410,6 +413,8 @@ class Descent:
         if status != DescentStatus.CONVERGED and norm <= options.tol and math.isfinite(fun):
             status = DescentStatus.CONVERGED
         message = MESSAGES[status]
+        if status == DescentStatus.STALLED and self._differenced:
+            message = RESOLVED
         if status == DescentStatus.NONFINITE:
             message = TOO_FAR if machine.nit or math.isfinite(norm) else NOT_FINITE_AT_THE_START
         return OptimizeResult(

@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from .compiled_functions import check_f
-from .errors import DescentStatus, LimitReachedError
+from .errors import DescentStatus, LimitReachedError, TimeIsOverError
 from .objective import Answers
 from .options import CHOOSING, METHODS, as_number, check_function
 from .progress import Bar
@@ -36,6 +36,7 @@ def drive(run, f, grad, callback, progress, history, maxtime, args, kwargs, diff
         run._options.maxiter = ALL
     differences = differences_of(run, grad, differences)
     grad = None if isinstance(grad, str) else grad
+    run._differenced = grad is None
     with Answers(f, grad, run._x0, args, kwargs, differences) as objective:
         return Drive(run, objective, Watch(run, callback, progress, history, maxtime)).go()
 
@@ -149,6 +150,8 @@ class Drive:
                 self._answer_carefully()    # the start, so that it can be told of
             if not math.isnan(machine.f):
                 watch.look()
+            if watch.maxtime is not None:
+                self.objective.until(watch.begun + watch.maxtime)
             while machine.wants and run._stopped is None:
                 before = machine.nit
                 run.set_rate()
@@ -157,6 +160,8 @@ class Drive:
                 careful = False
                 if listens and machine.nit > before:
                     run._stopped = watch.after_iteration()
+        except TimeIsOverError:
+            run._stopped = DescentStatus.TIME
         except LimitReachedError:
             run._stopped = DescentStatus.EVALUATIONS
 

@@ -46,6 +46,10 @@ class LimitReachedError(Exception):
     """f may not be called again; never seen outside of a walk."""
 
 
+class TimeIsOverError(LimitReachedError):
+    """The same, for it has become too late."""
+
+
 class Status(IntEnum):
     """How a component of a derivative was found.
 

@@ -40,7 +40,8 @@ def minimize(f, x0, *, grad=None, method="lbfgs", bounds=None, tol=1e-5, ftol=No
         Exact limits of iterations and of calls of f, those of differences included. Without them, and without
         `maxtime`, 10 000 iterations or 100 for each variable are the end, whichever is more.
     maxtime : float, optional
-        Seconds; the clock is looked at after every iteration.
+        Seconds; the clock is looked at after every iteration, and before every call of Python functions. A gradient
+        that is not known by then stays NaN.
     target : float, optional
         Stop when f is as low (as high, for `maximize`) as this.
     callback : callable, optional

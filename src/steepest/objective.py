@@ -5,13 +5,14 @@ shapes want more. Tested in tests/test_descend.py and tests/test_minimize.py.
 """
 
 import math
+import time
 
 import numpy as np
 
 from .backends import current
 from .compiled_functions import as_callable, check_f, resolve, variants_of
 from .differencing import Run, central_of
-from .errors import LimitReachedError
+from .errors import LimitReachedError, TimeIsOverError
 from .noise import noise_level
 from .options import check_arguments, check_function, check_options
 from .prepared import Gradient
@@ -22,20 +23,31 @@ from .reference.difference import BACKWARD, CENTRAL, FORWARD
 _FLOAT = np.dtype(np.float64)
 
 
-class Counted:
-    """A function of the caller's with its arguments; its calls are counted, and its exceptions say which it was.
+class Limited:
+    """Something that is called; `limit` calls are made at most, and none after `deadline`, a time of the clock.
 
-    `limit` calls are made at most: `LimitReachedError` is raised in place of another one.
+    `LimitReachedError` is raised in place of another one.
     """
 
-    def __init__(self, function, label, args, kwargs):
-        self.function, self.label, self.args, self.kwargs, self.calls = function, label, args, kwargs, 0
-        self.limit = math.inf
+    calls, limit, deadline = 0, math.inf, None
 
-    def __call__(self, x):
+    def count(self):
+        """Count a call that is about to be made."""
         if self.calls >= self.limit:
             raise LimitReachedError
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            raise TimeIsOverError
         self.calls += 1
+
+
+class Counted(Limited):
+    """A function of the caller's with its arguments; its calls are counted, and its exceptions say which it was."""
+
+    def __init__(self, function, label, args, kwargs):
+        self.function, self.label, self.args, self.kwargs = function, label, args, kwargs
+
+    def __call__(self, x):
+        self.count()
         return self.function(x, *self.args, **self.kwargs)
 
     def at(self, x, convert):
@@ -133,19 +145,16 @@ class Objective:
         return np.isfinite(g).all() and (self.f is None or math.isfinite(fun))
 
 
-class Paired:
+class Paired(Limited):
     """The two halves of a function that gives ``(value, gradient)``, evaluated once a point; `calls` counts."""
 
     def __init__(self, function):
         self.function, self.at, self.pair = function, None, None
-        self.calls, self.limit = 0, math.inf
 
     def _look(self, x, args, kwargs):
         at = np.array(x)
         if self.at is None or not np.array_equal(at, self.at):
-            if self.calls >= self.limit:
-                raise LimitReachedError
-            self.calls += 1
+            self.count()
             self.at = None
             pair = self.function(x, *args, **kwargs)
             if not isinstance(pair, (tuple, list)) or len(pair) != 2:
@@ -174,6 +183,9 @@ class Answers(Objective):
             check_f(f)
             self.pair = Paired(f)
             f, grad = self.pair.value, self.pair.gradient
+        pointers = as_callable(f), None if grad is None else as_callable(grad, x.size, "grad")
+        f, grad = (given if pointer is None else pointer        # read once: what they are takes time
+                   for given, pointer in zip((f, grad), pointers, strict=True))
         super().__init__(f, grad, x, args, kwargs, differences)
         self.given, self.options = f, differences
         self.limit, self.limited = math.inf, None
@@ -186,14 +198,13 @@ class Answers(Objective):
             plain = run.direct and settings.method == CENTRAL and settings.bounds is None and x.ndim == 1
             self.direct = (run.function, None, run.prepare()) if plain else None
         else:
+            settings = check_options("central", None, None, None, None, None, None, args, kwargs, False, None)
             self.direct = None if x.ndim != 1 else (
-                self._function(f, x, args, kwargs, "f"), self._function(grad, x, args, kwargs, "grad", True), None)
+                self._function(f, x, settings, "f"), self._function(grad, x, settings, "grad", True), None)
 
-    def _function(self, f, x, args, kwargs, label, vector=False):
+    def _function(self, f, x, settings, label, vector=False):
         """What the kernels evaluate."""
-        args, kwargs = check_arguments(args, kwargs)
         kernels = current()
-        settings = check_options("central", None, None, None, None, None, None, args, kwargs, False, None)
         compiled = resolve(f, settings, x.shape, x.dtype, vector, False)
         if compiled is not None and x.dtype == _FLOAT:
             function = kernels.NativeFunction(compiled, x.shape, x.dtype, vector, False, label)
@@ -201,8 +212,8 @@ class Answers(Objective):
                 function.take_size(x.size)
             return function
         pointer = as_callable(f, x.size if vector else None, label) if compiled is not None else None
-        return kernels.PythonFunction(f if pointer is None else pointer, args, kwargs, x.shape, x.dtype, vector, False,
-                                      label)
+        return kernels.PythonFunction(f if pointer is None else pointer, settings.args, settings.kwargs, x.shape,
+                                      x.dtype, vector, False, label)
 
     @property
     def nfev(self):
@@ -242,6 +253,16 @@ class Answers(Objective):
         if self.as_such and not near:
             self.f.calls = differences._calls()
         return g
+
+    def until(self, deadline):
+        """Raise `TimeIsOverError` in place of calls of Python functions that come too late, or let it be: None."""
+        if self.pair is not None:
+            self.pair.deadline = deadline
+            return
+        for function in filter(None, (self.f, self.grad)):
+            function.deadline = deadline
+        if deadline is not None and self.grad is not None and self.direct is not None and not self.direct[0].native:
+            self.direct = None      # the kernels' own loop does not look at the clock
 
     def noise_level(self, x):
         """How noisy f is at x; the calls that it takes are counted."""
