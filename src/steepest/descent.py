@@ -44,8 +44,8 @@ MESSAGES = {
     DescentStatus.STOPPED: "the callback has stopped the walk, at |g| = {norm:.3g}",
     DescentStatus.TIME: "the time is over, at |g| = {norm:.3g}",
 }
-RESOLVED = ("no lower point was found along the gradient, at |g| = {norm:.3g}: f and its differences are as good as rounding "
-            "lets them be; noise= or grad= may take the walk further")
+RESOLVED = ("no lower point was found along the gradient, at |g| = {norm:.3g}: f and its differences are as good as "
+            "rounding lets them be; noise= or grad= may take the walk further")
 NOT_FINITE_AT_THE_START = "f or its gradient is not finite at x0"
 TOO_FAR = "a step has led to where f or its gradient is not finite, from |g| = {norm:.3g}: try a smaller lr"
 
