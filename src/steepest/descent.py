@@ -34,17 +34,17 @@ MESSAGES = {
     DescentStatus.CONVERGED: "the gradient is as small as asked for: |g| = {norm:.3g}",
     DescentStatus.ITERATIONS: "the limit of {options.maxiter} iterations is reached, at |g| = {norm:.3g}",
     DescentStatus.EVALUATIONS: "the limit of {options.maxfev} evaluations is reached, at |g| = {norm:.3g}",
-    DescentStatus.STALLED: "no lower point was found along the gradient, at |g| = {norm:.3g}: f may be as low as "
+    DescentStatus.STALLED: "no better point was found along the gradient, at |g| = {norm:.3g}: f may be as good as "
                            "rounding lets it be, or its gradient may be wrong; run sd.check_gradient",
-    DescentStatus.DECREASE: "f decreases by less than ftol, at |g| = {norm:.3g}",
+    DescentStatus.DECREASE: "f changes by less than ftol, at |g| = {norm:.3g}",
     DescentStatus.STEP: "steps are shorter than xtol, at |g| = {norm:.3g}",
-    DescentStatus.TARGET: "f is as low as its target, at |g| = {norm:.3g}",
+    DescentStatus.TARGET: "f has reached its target, at |g| = {norm:.3g}",
     DescentStatus.NONFINITE: "a value of f or its gradient is not finite",
-    DescentStatus.NOISE: "f decreases by less than its noise, at |g| = {norm:.3g}",
+    DescentStatus.NOISE: "f changes by less than its noise, at |g| = {norm:.3g}",
     DescentStatus.STOPPED: "the callback has stopped the walk, at |g| = {norm:.3g}",
     DescentStatus.TIME: "the time is over, at |g| = {norm:.3g}",
 }
-RESOLVED = ("no lower point was found along the gradient, at |g| = {norm:.3g}: f and its differences are as good as "
+RESOLVED = ("no better point was found along the gradient, at |g| = {norm:.3g}: f and its differences are as good as "
             "rounding lets them be; noise= or grad= may take the walk further")
 NOT_FINITE_AT_THE_START = "f or its gradient is not finite at x0"
 TOO_FAR = "a step has led to where f or its gradient is not finite, from |g| = {norm:.3g}: try a smaller lr"
