@@ -188,6 +188,16 @@ def test_compiled_functions_walk_without_python(native, backend):
     assert result.fun < 0.1 * rosen(x0)
 
 
+@pytest.mark.parametrize("options", [{}, {"order": 4}, {"grad": "forward"}, {"grad": "adaptive"}, {"grad": "switch"},
+                                     {"noise": 1e-9}, {"method": "adam"}, {"workers": 2}], ids=str)
+def test_a_compiled_function_is_never_called_once_too_often(native, backend, options):
+    for limit in (1, 5, 30, 77):
+        pause = Pause(0)
+        result = minimize(described(native, "slow", data=pause), np.linspace(-1, 1, 6), maxfev=limit, tol=0, **options)
+        assert pause.calls == result.nfev <= limit
+        assert result.status == DescentStatus.EVALUATIONS
+
+
 @pytest.mark.parametrize("method", ["lbfgs", "bb", "gd"])
 @pytest.mark.parametrize("call", [1, 2, 7])
 def test_what_f_raises_comes_back_named_with_the_best_point(backend, method, call):

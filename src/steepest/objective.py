@@ -245,7 +245,8 @@ class Answers(Objective):
         differences = self.differences
         if near:    # where calls are compiled none can be refused: close to the limit Python makes them
             if self.limited is None:
-                self.limited = Gradient(self.f, x, **self.options)
+                options = {name: given for name, given in self.options.items() if name != "workers"}    # threads
+                self.limited = Gradient(self.f, x, **options)
             differences = self.limited
         self.njev += 1
         differences.calls_before = self.nfev
