@@ -42,7 +42,7 @@ def draw(panels, path, what="evaluations"):
     Parameters
     ----------
     panels : dict of str to dict
-        For each title the `efforts` of `profile`.
+        For each title the `efforts` of `profile`; how many problems there are is added.
     path : path
         Of the PNG.
     what : str, optional
@@ -55,14 +55,17 @@ def draw(panels, path, what="evaluations"):
     colors = matplotlib.colormaps["tab10"].colors
     for axes, (title, efforts) in zip(figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(),
                                       strict=True):
-        for k, (name, ratios) in enumerate(profile(efforts).items()):
-            heights = np.arange(ratios.size + 1) / ratios.size
+        found = profile(efforts)
+        problems = len(next(iter(found.values())))
+        for k, (name, ratios) in enumerate(found.items()):
+            heights = np.arange(problems + 1) / problems
             within = np.concatenate([[1.0], ratios[ratios <= LARGEST], [LARGEST]])
             heights = np.append(heights[: within.size - 1], heights[within.size - 2])
             own = name.startswith("steepest")
             axes.step(within, heights, where="post", label=name, color=colors[k % len(colors)],
                       linestyle="-" if own else "--", linewidth=2.2 if own else 1.5)
-        axes.set(title=title, xscale="log", xlim=(1, LARGEST), ylim=(0, 1.01), xlabel=f"{what}, times the best")
+        axes.set(title=f"{title}, {problems} problems", xlabel=f"{what}, times the best", xscale="log",
+                 xlim=(1, LARGEST), ylim=(0, 1.01))
         axes.set_xticks(2.0 ** np.arange(int(np.log2(LARGEST)) + 1))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()

@@ -72,7 +72,7 @@ def test_inside_bounds_they_do_too_and_never_leave_them(options):
             assert (np.frombuffer(x) <= box[1]).all()
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 15, 16, 17, 33, 100])
+@pytest.mark.parametrize("n", [1, 7, 8, 15, 16, 17, 33, 64, 65, 100, 200])
 @pytest.mark.parametrize("method", METHODS)
 def test_sums_are_those_of_the_reference_for_every_length(n, method):
     rng = np.random.default_rng(n)
@@ -176,6 +176,36 @@ def test_what_is_not_finite_on_the_way_is_no_success_and_no_end(floor, method):
     assert machine.best_f < f(np.array([0.05]))
     if machine.status == reference.CONVERGED:
         assert abs(machine.best_x[0] - 1) < 1e-5
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+@pytest.mark.parametrize("n, place", [(1, 0), (63, 62), (64, 0), (64, 63), (200, 17), (200, 191), (200, 199)])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_gradient_is_not_small_where_one_entry_is_no_number(floor, n, place, bad):
+    machine = floor(np.zeros(n), Options("gd", tol=1e-3, maxfev=3))
+    machine.tell(1.0, np.ones(n))
+    g = np.zeros(n)
+    g[place] = bad
+    while machine.wants:
+        machine.tell(1.0, g)
+    assert machine.status != reference.CONVERGED
+    assert (machine.best_g == 1.0).all()
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_the_gradient_at_the_best_point_is_nan_until_it_is_known(floor):
+    machine = floor(np.array([1.0, 2.0]), Options("gd", tol=0.0, rate=0.0, search=searches.ARMIJO))
+    assert np.isnan(machine.best_g).all()
+    machine.tell(5.0, np.array([2.0, 4.0]))
+    np.testing.assert_array_equal(machine.best_g, [2.0, 4.0])
+    assert machine.wants == VALUE
+    point = machine.point
+    machine.tell(1.0)
+    assert machine.wants == GRADIENT
+    np.testing.assert_array_equal(machine.best_x, point)
+    assert np.isnan(machine.best_g).all()
+    machine.tell(g=np.array([1.0, 0.5]))
+    np.testing.assert_array_equal(machine.best_g, [1.0, 0.5])
 
 
 @pytest.mark.parametrize("floor", FLOORS)

@@ -5,22 +5,22 @@
 cdef int set_out_gd(Descent self) noexcept nogil:
     """Along the gradient: by a fixed step, AdGD's step, or a search."""
     cdef double slope, step
-    self.downhill(1.0)
+    downhill(self, 1.0)
     if self.method == ADGD:
         if self.length == 0:
-            self.length = self.first_step() if self.rate > 0 else 1e-6 * self.first_step()
+            self.length = first_step(self) if self.rate > 0 else 1e-6 * first_step(self)
         return step_by(self, self.length)
     if self.kind == NO_SEARCH:
         return step_by(self, self.rate)
     slope = -dot(self.g_, self.g_, self.n)
-    step = self.first_step() if self.slope == 0 else self.step * self.slope / slope
-    return self.look_along(slope, step, INFINITY)
+    step = first_step(self) if self.slope == 0 else self.step * self.slope / slope
+    return look_along(self, slope, step, INFINITY)
 
 
 cdef int step_by(Descent self, double step) noexcept nogil:
     """A step without a search."""
     self.path_step = step
-    self.move(self.x_, step, self.d_)
+    move(self, self.x_, step, self.d_)
     return self.ask(VALUE | GRADIENT, STEPPING)
 
 
@@ -29,7 +29,7 @@ cdef int stepped(Descent self) noexcept nogil:
         self.status = NONFINITE
         return FAILED
     self.step = self.path_step
-    self.accept()
+    accept(self)
     if self.method == ADGD:
         adapt_length(self)
     return TAKEN
@@ -38,7 +38,7 @@ cdef int stepped(Descent self) noexcept nogil:
 cdef void adapt_length(Descent self) noexcept nogil:
     """Malitsky and Mishchenko's next step."""
     cdef double length = self.length, grown = sqrt(1.0 + self.theta) * length
-    cdef double curved = sqrt(dot(self.y_, self.y_, self.n)), moved = sqrt(dot(self.s_, self.s_, self.n))
+    cdef double curved = sqrt(self.yy), moved = sqrt(self.ss)
     self.length = lesser(grown, 0.5 * moved / curved) if curved > 0 else grown
     if not isfinite(self.length):
         self.length = length
@@ -49,9 +49,9 @@ cdef void adapt_length(Descent self) noexcept nogil:
 
 cdef int set_out_bb(Descent self) noexcept nogil:
     if self.length == 0:
-        self.length = self.first_step()
-    self.downhill(self.length)
-    return self.look_along(-self.length * dot(self.g_, self.g_, self.n), 1.0, INFINITY)
+        self.length = first_step(self)
+    downhill(self, self.length)
+    return look_along(self, -self.length * dot(self.g_, self.g_, self.n), 1.0, INFINITY)
 
 
 cdef int set_out_spg(Descent self) noexcept nogil:
@@ -68,7 +68,7 @@ cdef void step_down(Descent self, double length) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(self.n):
         self.s_[i] = -self.g_[i]
-    self.move(self.x_, length, self.s_)
+    move(self, self.x_, length, self.s_)
 
 
 cdef int spectral_starts(Descent self) noexcept nogil:
@@ -99,13 +99,12 @@ cdef int project_direction(Descent self) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(self.n):
         self.d_[i] = self.trial_[i] - self.x_[i]
-    return self.look_along(dot(self.g_, self.d_, self.n), 1.0, 1.0)
+    return look_along(self, dot(self.g_, self.d_, self.n), 1.0, 1.0)
 
 
 cdef double spectral(Descent self) noexcept nogil:
     """The next step of Barzilai and Borwein."""
-    cdef double ss = dot(self.s_, self.s_, self.n), sy = dot(self.s_, self.y_, self.n)
-    cdef double yy = dot(self.y_, self.y_, self.n), long_, short_, wanted
+    cdef double ss = self.ss, sy = self.sy, yy = self.yy, long_, short_, wanted
     cdef Py_ssize_t i
     if not (sy > 0 and isfinite(ss) and isfinite(yy)):
         return LONGEST if self.method == SPG else greater(1.0, largest(self.x_, self.n)) / largest(self.g_, self.n)
@@ -136,23 +135,23 @@ cdef int set_out_cg(Descent self) noexcept nogil:
     if self.slope != 0:
         step = self.step * self.slope / slope
     if not (slope < 0 and step > 0 and isfinite(step)):
-        self.downhill(1.0)
-        slope, step = -dot(self.g_, self.g_, self.n), self.first_step()
-    return self.look_along(slope, step, INFINITY)
+        downhill(self, 1.0)
+        slope, step = -dot(self.g_, self.g_, self.n), first_step(self)
+    return look_along(self, slope, step, INFINITY)
 
 
 cdef void conjugate(Descent self) noexcept nogil:
     """The next direction, from the last one and the change of the gradient; `base_g` is the gradient before it."""
     cdef Py_ssize_t i, n = self.n
     cdef double dy = dot(self.d_, self.y_, n), yg = dot(self.y_, self.g_, n), dg = dot(self.d_, self.g_, n)
-    cdef double yy, dd, gg, beta = 0.0
+    cdef double yy = self.yy, dd, gg, beta = 0.0
     if self.beta == PR_BETA:
         beta = greater(0.0, yg / dot(self.base_g, self.base_g, n))
         gg = dot(self.g_, self.g_, n)
         if not -gg + beta * dg <= -0.01 * gg:
             beta = 0.0
     elif dy > 0:
-        yy, dd = dot(self.y_, self.y_, n), dot(self.d_, self.d_, n)
+        dd = dot(self.d_, self.d_, n)
         if self.beta == DK_BETA:
             beta = greater((yg - yy * dg / dy) / dy, 0.5 * dg / dd)
         else:
@@ -168,32 +167,34 @@ cdef int set_out_bfgs(Descent self) noexcept nogil:
     cdef double step = 1.0
     if self.pairs == 0:
         memcpy(self.u_, self.g_, self.n * sizeof(double))
-        step = self.first_step()
+        step = first_step(self)
     for i in range(self.n):
         self.d_[i] = -self.u_[i]
-    return self.look_along(dot(self.g_, self.d_, self.n), step, INFINITY)
+    return look_along(self, dot(self.g_, self.d_, self.n), step, INFINITY)
 
 
 cdef void change_inverse(Descent self) noexcept nogil:
     """``H <- H + s p' + p s'``, which waits until H is next multiplied; `u` becomes H g."""
     cdef Py_ssize_t i, n = self.n
-    cdef double sy = dot(self.s_, self.y_, n), yy = dot(self.y_, self.y_, n), half, pg, sg
+    cdef double sy = self.sy, yy = self.yy, half, pg, sg
     cdef double *v = self.base_x
     cdef double *hy = self.base_g
+    cdef double *S = self.S_[0]
+    cdef double *Y = self.Y_[0]
     cdef bint good = sy > RESOLVED * yy and isfinite(yy)
     if self.pairs == 0:
         if not good:
             return
-        memset(self.H_, 0, n * self.wide * sizeof(double))
+        memset(self.H_[0], 0, n * self.wide * sizeof(double))
         for i in range(n):
-            self.H_[i * self.wide + i] = sy / yy
+            self.H_[i][i] = sy / yy
             self.u_[i] *= sy / yy
         self.waiting = False
     for i in range(n):
         if self.waiting:
-            v[i] = vectors.change_row(self.H_ + i * self.wide, self.S_[i], self.Y_, self.Y_[i], self.S_, self.g_, n)
+            v[i] = vectors.change_row(self.H_[i], S[i], Y, Y[i], S, self.g_, n)
         else:
-            v[i] = dot(self.H_ + i * self.wide, self.g_, n)
+            v[i] = dot(self.H_[i], self.g_, n)
     self.waiting, self.pairs = good, 1
     if not good:
         memcpy(self.u_, v, n * sizeof(double))
@@ -202,63 +203,56 @@ cdef void change_inverse(Descent self) noexcept nogil:
         hy[i] = v[i] - self.u_[i]
     half = 0.5 * ((1.0 + dot(self.y_, hy, n) / sy) / sy)
     for i in range(n):
-        self.S_[i] = self.s_[i]
-        self.Y_[i] = half * self.s_[i] - hy[i] / sy
-    pg, sg = dot(self.Y_, self.g_, n), dot(self.S_, self.g_, n)
+        S[i] = self.s_[i]
+        Y[i] = half * self.s_[i] - hy[i] / sy
+    pg, sg = dot(Y, self.g_, n), dot(S, self.g_, n)
     for i in range(n):
-        self.u_[i] = v[i] + (pg * self.S_[i] + sg * self.Y_[i])
+        self.u_[i] = v[i] + (pg * S[i] + sg * Y[i])
 
 
 cdef int set_out_lbfgs(Descent self) noexcept nogil:
-    cdef double step = self.first_step() if self.pairs == 0 else 1.0
+    cdef double step = first_step(self) if self.pairs == 0 else 1.0
     if self.bounded:
         return set_out_box(self, step)
-    two_loops(self)
-    return self.look_along(dot(self.g_, self.d_, self.n), step, INFINITY)
+    return look_along(self, two_loops(self), step, INFINITY)
 
 
-cdef void two_loops(Descent self) noexcept nogil:
-    """Put ``-H g`` into d: Liu and Nocedal's two loops, each update fused with the product that comes next."""
-    cdef Py_ssize_t n = self.n, wide = self.wide, m = self.m, k, i, after
+cdef double two_loops(Descent self) noexcept nogil:
+    """Put ``-H g`` into d, and give its slope: Liu and Nocedal's two loops, each update fused with the next product."""
+    cdef Py_ssize_t n = self.n, k, i = self.newest, after
     cdef double *q = self.d_
+    cdef const double *p = self.g_
     cdef double product
-    memcpy(q, self.g_, n * sizeof(double))
-    if self.pairs:
-        i = self.newest
-        product = dot(self.S_ + i * wide, q, n)
-        for k in range(self.pairs):
-            self.alpha_[i] = self.rho_[i] * product
-            after = (i - 1 if i else m - 1)
-            if k + 1 < self.pairs:
-                product = vectors.add_and_dot(q, -self.alpha_[i], self.Y_ + i * wide, self.S_ + after * wide, n)
-                i = after
-            else:
-                vectors.add(q, -self.alpha_[i], self.Y_ + i * wide, n)
-        product = vectors.scale_and_dot(q, self.curvature, self.Y_ + i * wide, n)
-        for k in range(self.pairs):
-            after = i + 1 if i + 1 < m else 0
-            if k + 1 < self.pairs:
-                product = vectors.add_and_dot(q, self.alpha_[i] - self.rho_[i] * product, self.S_ + i * wide,
-                                              self.Y_ + after * wide, n)
-                i = after
-            else:
-                vectors.add(q, self.alpha_[i] - self.rho_[i] * product, self.S_ + i * wide, n)
-    for k in range(n):
-        q[k] = -q[k]
+    if self.pairs == 0:
+        downhill(self, 1.0)
+        return dot(self.g_, q, n)
+    product = dot(self.S_[i], p, n)
+    for k in range(self.pairs - 1):
+        self.alpha_[i] = self.rho_[i] * product
+        after = (i if i else self.m) - 1
+        product = vectors.add_and_dot(q, p, -self.alpha_[i], self.Y_[i], self.S_[after], n)
+        p, i = q, after
+    self.alpha_[i] = self.rho_[i] * product
+    product = vectors.scale_and_dot(q, p, -self.alpha_[i], self.Y_[i], self.curvature, n)
+    for k in range(self.pairs - 1):
+        after = i + 1 if i + 1 < self.m else 0
+        product = vectors.add_and_dot(q, q, self.alpha_[i] - self.rho_[i] * product, self.S_[i], self.Y_[after], n)
+        i = after
+    return vectors.turn_and_dot(q, self.alpha_[i] - self.rho_[i] * product, self.S_[i], self.g_, n)
 
 
 cdef void keep(Descent self) noexcept nogil:
-    """Remember a pair whose curvature is positive."""
-    cdef double sy = dot(self.s_, self.y_, self.n), yy = dot(self.y_, self.y_, self.n)
-    if not (sy > RESOLVED * yy and isfinite(yy)):
+    """Remember a pair whose curvature is positive: what was the oldest gives its place to the next."""
+    cdef Py_ssize_t i
+    if not (self.sy > RESOLVED * self.yy and isfinite(self.yy)):
         return
-    self.newest = (self.newest + 1) % self.m if self.pairs else 0
+    i = self.newest = (self.newest + 1) % self.m if self.pairs else 0
     if self.pairs < self.m:
         self.pairs += 1
-    memcpy(self.S_ + self.newest * self.wide, self.s_, self.n * sizeof(double))
-    memcpy(self.Y_ + self.newest * self.wide, self.y_, self.n * sizeof(double))
-    self.rho_[self.newest] = 1.0 / sy
-    self.curvature = sy / yy
+    self.S_[i], self.s_ = self.s_, self.S_[i]
+    self.Y_[i], self.y_ = self.y_, self.Y_[i]
+    self.rho_[i] = 1.0 / self.sy
+    self.curvature = self.sy / self.yy
 
 
 # quasi-Newton inside bounds
@@ -269,7 +263,7 @@ cdef int set_out_box(Descent self, double step) noexcept nogil:
     if not dot(self.g_, self.d_, self.n) < 0:
         self.pairs = 0
         two_loops_of_the_free(self)
-        step = self.first_step()
+        step = first_step(self)
     self.tries = 0
     return follow(self, step)
 
@@ -286,7 +280,7 @@ cdef void hold(Descent self, double *q) noexcept nogil:
 
 
 cdef void two_loops_of_the_free(Descent self) noexcept nogil:
-    cdef Py_ssize_t n = self.n, wide = self.wide, m = self.m, k, i = self.newest
+    cdef Py_ssize_t n = self.n, m = self.m, k, i = self.newest
     cdef double *q = self.d_
     memcpy(q, self.g_, n * sizeof(double))
     hold(self, q)
@@ -294,14 +288,14 @@ cdef void two_loops_of_the_free(Descent self) noexcept nogil:
         i = (self.newest - k) % m
         if i < 0:
             i += m
-        self.alpha_[i] = self.rho_[i] * dot(self.S_ + i * wide, q, n)
-        vectors.add(q, -self.alpha_[i], self.Y_ + i * wide, n)
+        self.alpha_[i] = self.rho_[i] * dot(self.S_[i], q, n)
+        vectors.add(q, -self.alpha_[i], self.Y_[i], n)
         hold(self, q)
     if self.pairs:
         for k in range(n):
             q[k] *= self.curvature
     for k in range(self.pairs):
-        vectors.add(q, self.alpha_[i] - self.rho_[i] * dot(self.Y_ + i * wide, q, n), self.S_ + i * wide, n)
+        vectors.add(q, self.alpha_[i] - self.rho_[i] * dot(self.Y_[i], q, n), self.S_[i], n)
         hold(self, q)
         i = i + 1 if i + 1 < m else 0
     for k in range(n):
@@ -312,7 +306,7 @@ cdef int follow(Descent self, double step) noexcept nogil:
     """Look at the projected path, so far along."""
     cdef Py_ssize_t i
     self.path_step = step
-    self.move(self.x_, step, self.d_)
+    move(self, self.x_, step, self.d_)
     for i in range(self.n):
         self.s_[i] = self.trial_[i] - self.x_[i]
     self.search_slope = dot(self.g_, self.s_, self.n)
@@ -328,7 +322,7 @@ cdef int followed(Descent self) noexcept nogil:
     if not (isfinite(self.trial_f) and all_numbers(self.trial_g_, self.n)):
         return follow(self, 0.1 * self.path_step)
     if (self.trial_f <= self.f + 1e-4 * slope
-            or (self.trial_f <= self.f + self.error() and dot(self.trial_g_, self.s_, self.n) <= -0.8 * slope)):
+            or (self.trial_f <= self.f + tolerated(self) and dot(self.trial_g_, self.s_, self.n) <= -0.8 * slope)):
         self.step = self.path_step
         return self.arrived()
     rise = self.trial_f - self.f - slope
@@ -341,7 +335,7 @@ cdef int set_out_nesterov(Descent self) noexcept nogil:
     cdef Py_ssize_t i, nbytes = self.n * sizeof(double)
     cdef double ahead
     if self.length == 0:
-        self.length = self.first_step()
+        self.length = first_step(self)
         memcpy(self.previous_, self.x_, nbytes)
     self.grown = 0.5 * (1.0 + sqrt(1.0 + 4.0 * self.momentum * self.momentum))
     ahead = (self.momentum - 1.0) / self.grown
@@ -352,7 +346,7 @@ cdef int set_out_nesterov(Descent self) noexcept nogil:
         return look_down(self)
     for i in range(self.n):
         self.d_[i] = self.x_[i] - self.previous_[i]
-    self.move(self.x_, ahead, self.d_)
+    move(self, self.x_, ahead, self.d_)
     return self.ask(VALUE | GRADIENT, LOOKING_AHEAD)
 
 
@@ -378,12 +372,12 @@ cdef int try_length(Descent self) noexcept nogil:
     if self.tries == 60:
         return FAILED
     self.tries += 1
-    self.move(self.base_x, self.length, self.d_)
+    move(self, self.base_x, self.length, self.d_)
     return self.ask(VALUE, TRYING)
 
 
 cdef int tried(Descent self) noexcept nogil:
-    if self.trial_f <= self.base_f - 0.5 * self.length * self.base_gg + self.rounding(self.base_f):
+    if self.trial_f <= self.base_f - 0.5 * self.length * self.base_gg + rounding(self, self.base_f):
         return self.ask(GRADIENT, TRIED)
     self.length *= 0.5
     return try_length(self)
@@ -401,7 +395,7 @@ cdef int accelerated(Descent self) noexcept nogil:
         self.s_[i] = self.trial_[i] - self.x_[i]
     uphill = dot(self.base_g, self.s_, self.n) > 0 or self.trial_f > self.f
     self.step = self.length
-    self.accept()
+    accept(self)
     self.momentum = 1.0 if uphill else self.grown
     self.length *= 1.1
     return TAKEN

@@ -129,6 +129,6 @@ cdef void write_row(Descent self, Function value, Rows *rows, Py_ssize_t row) no
         memcpy(rows.x + row * self.n, self.best_x_, nbytes)
         rows.fun[row] = self.sign * self.best_f
         for i in range(self.n):
-            rows.jac[row * self.n + i] = self.sign * self.best_g_[i]
+            rows.jac[row * self.n + i] = self.sign * self.best_g_[i] if self.best_has_g else NAN
     counts[STATUS_COLUMN], counts[NIT_COLUMN] = self.status, self.nit
     counts[NFEV_COLUMN], counts[NJEV_COLUMN] = value.nfev, self.njev

@@ -114,11 +114,12 @@ cdef class Descent:
     cdef Py_ssize_t maxiter, maxfev, calls_value, calls_gradient, m, pairs, newest, count_values, count_recent
     cdef double tol, ftol, xtol, target, noise, average, sign
     cdef double trial_f, curvature, weight, mean, scale, scale_weight, theta, length, share, slope, momentum
-    cdef double path_step, grown, base_f, base_gg, search_slope
+    cdef double path_step, grown, base_f, base_gg, search_slope, ss, sy, yy
     cdef double values[WINDOW]
     cdef double recent_[RECENT]
     cdef Search search
     cdef double *memory
+    cdef double *places[3]
     cdef double *x_
     cdef double *g_
     cdef double *d_
@@ -134,11 +135,11 @@ cdef class Descent:
     cdef double *base_g
     cdef double *lower_
     cdef double *upper_
-    cdef double *S_
-    cdef double *Y_
     cdef double *rho_
     cdef double *alpha_
-    cdef double *H_
+    cdef double **S_
+    cdef double **Y_
+    cdef double **H_
 
     def __cinit__(self):
         self.memory = NULL
@@ -167,6 +168,7 @@ cdef class Descent:
     cdef void begin_at(self, const double *x) noexcept nogil:
         """Be at the start of a walk from x, whatever was walked before with the same options."""
         cdef Py_ssize_t nbytes = self.n * sizeof(double)
+        apart(self)
         memcpy(self.x_, x, nbytes)
         memcpy(self.trial_, x, nbytes)
         memcpy(self.best_x_, x, nbytes)
@@ -174,8 +176,6 @@ cdef class Descent:
         memset(self.g_, 0, nbytes)
         memset(self.d_, 0, nbytes)
         memset(self.u_, 0, nbytes)
-        memset(self.trial_g_, 0, nbytes)
-        memset(self.best_g_, 0, nbytes)
         self.f = self.trial_f = NAN
         self.best_f = INFINITY
         self.best_has_g = self.has_value = self.waiting = False
@@ -203,136 +203,75 @@ cdef class Descent:
     cdef int allocate(self) except -1:
         """One block for everything, vectors on boundaries of 64 bytes; a Python integer as its size cannot overflow."""
         wide, rows = (self.n + 7) // 8 * 8, self.n if self.method == BFGS else 0
-        total = wide * (13 + 2 * self.bounded + 2 * self.m + rows) + 2 * self.m + 8
+        vectors = 13 + 2 * self.bounded + 2 * self.m + rows
+        total = (wide + 1) * vectors + 2 * self.m + 8
         if self.n > 2**60 or total > 2**60:
             raise MemoryError(f"no memory for a walk of {self.n} variables")
         self.memory = <double *>PyMem_Calloc(total, sizeof(double))
         if self.memory == NULL:
             raise MemoryError(f"no memory for a walk of {self.n} variables")
         self.wide = wide
-        cdef double **vectors[13]
-        vectors[0], vectors[1], vectors[2], vectors[3] = &self.x_, &self.g_, &self.d_, &self.trial_
-        vectors[4], vectors[5], vectors[6], vectors[7] = &self.trial_g_, &self.best_x_, &self.best_g_, &self.u_
-        vectors[8], vectors[9], vectors[10], vectors[11] = &self.previous_, &self.s_, &self.y_, &self.base_x
-        vectors[12] = &self.base_g
         cdef double *at = self.memory + (64 - <size_t>self.memory % 64) % 64 // sizeof(double)
-        cdef int i
-        for i in range(13):
-            vectors[i][0] = at
+        cdef double **single[7]
+        cdef Py_ssize_t i, count = rows
+        for i in range(3):
+            self.places[i] = at
+            at += 2 * self.wide
+        single[0], single[1], single[2], single[3] = &self.d_, &self.u_, &self.previous_, &self.s_
+        single[4], single[5], single[6] = &self.y_, &self.base_x, &self.base_g
+        for i in range(7):
+            single[i][0] = at
             at += self.wide
         if self.bounded:
             self.lower_, self.upper_ = at, at + self.wide
             at += 2 * self.wide
-        self.S_, self.Y_ = at, at + self.m * self.wide
-        self.H_ = self.Y_ + self.m * self.wide
-        self.rho_ = self.H_ + <Py_ssize_t>rows * self.wide
-        self.alpha_ = self.rho_ + self.m
+        cdef double *first = at
+        at += (2 * self.m + count) * self.wide
+        self.rho_, self.alpha_ = at, at + self.m
+        self.S_ = <double **>(at + 2 * self.m)
+        self.Y_, self.H_ = self.S_ + self.m, self.S_ + 2 * self.m
+        for i in range(2 * self.m + count):
+            self.S_[i] = first + i * self.wide
         return 0
 
     # what others see
 
-    cdef object copy_of(self, const double *numbers, tuple shape):
-        cdef cnp.ndarray array = np.empty(shape)
-        if array.size:
-            memcpy(PyArray_DATA(array), numbers, array.nbytes)
-        return array
-
-    cdef object copy_rows(self, const double *numbers, Py_ssize_t rows):
-        cdef cnp.ndarray array = np.empty((rows, self.n))
-        cdef Py_ssize_t i
-        for i in range(rows):
-            memcpy(<double *>PyArray_DATA(array) + i * self.n, numbers + i * self.wide, self.n * sizeof(double))
-        return array
-
-    cdef int take_rows(self, double *to, cnp.ndarray array) except -1:
-        cdef Py_ssize_t i
-        for i in range(array.shape[0]):
-            memcpy(to + i * self.wide, <double *>PyArray_DATA(array) + i * self.n, self.n * sizeof(double))
-        return 0
-
     @property
     def point(self):
         """Where something is wanted."""
-        return self.copy_of(self.trial_, (self.n,))
+        return copy_of(self.trial_, (self.n,))
 
     @property
     def x(self):
-        return self.copy_of(self.x_, (self.n,))
+        return copy_of(self.x_, (self.n,))
 
     @property
     def g(self):
-        return self.copy_of(self.g_, (self.n,))
+        return copy_of(self.g_, (self.n,))
 
     @property
     def d(self):
-        return self.copy_of(self.d_, (self.n,))
+        return copy_of(self.d_, (self.n,))
 
     @property
     def best_x(self):
-        return self.copy_of(self.best_x_, (self.n,))
+        return copy_of(self.best_x_, (self.n,))
 
     @property
     def best_g(self):
-        return self.copy_of(self.best_g_, (self.n,))
+        return best_gradient(self)
 
     def state(self):
         """Everything that the next steps depend on, as arrays: where the last step ended."""
-        vector, rows = (self.n,), self.n if self.method == BFGS else 0
-        state = {"x": self.x, "g": self.g, "d": self.d, "best_x": self.best_x, "best_g": self.best_g,
-                 "u": self.copy_of(self.u_, vector), "previous": self.copy_of(self.previous_, vector),
-                 "S": self.copy_rows(self.S_, self.m), "Y": self.copy_rows(self.Y_, self.m),
-                 "rho": self.copy_of(self.rho_, (self.m,)), "H": self.copy_rows(self.H_, rows).reshape(rows, rows)}
-        state["numbers"] = np.array([
-            self.f, self.best_f, self.step, self.rate, self.curvature, self.weight, self.mean, self.scale,
-            self.scale_weight, self.theta, self.length, self.share, self.slope, self.momentum])
-        state["counts"] = np.array([self.nit, self.nfev, self.njev, self.pairs, self.newest, self.best_has_g,
-                                    self.waiting], np.int64)
-        state["values"] = self.copy_of(self.values, (self.count_values,))
-        state["recent"] = self.copy_of(self.recent_, (self.count_recent,))
-        return state
+        return state_of(self)
 
     def restore(self, state):
         """Go on from a state of a walk with the same options, as if it had never stopped."""
         if self.running:
             raise BusyError("this walk is under way")
-        rows = self.n if self.method == BFGS else 0
-        shapes = dict.fromkeys(("x", "g", "d", "best_x", "best_g", "u", "previous"), (self.n,))
-        shapes.update(S=(self.m, self.n), Y=(self.m, self.n), rho=(self.m,), H=(rows, rows),
-                      numbers=(MEMORY_OF_NUMBERS,))
-        arrays = {name: np.ascontiguousarray(state[name], np.float64) for name in (*shapes, "values", "recent")}
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise ValueError(f"{name} in state must have shape {shape}, not {arrays[name].shape}")
-        counts = [int(count) for count in state["counts"]]
-        if (len(counts) != 7 or not 0 <= counts[3] <= self.m or not 0 <= counts[4] < self.m
-                or arrays["values"].ndim != 1 or not 0 < arrays["values"].size <= WINDOW
-                or arrays["recent"].ndim != 1 or arrays["recent"].size > RECENT):
-            raise ValueError("state is not that of such a walk")
-        self.take(self.x_, arrays["x"])
-        self.take(self.g_, arrays["g"])
-        self.take(self.d_, arrays["d"])
-        self.take(self.best_x_, arrays["best_x"])
-        self.take(self.best_g_, arrays["best_g"])
-        self.take(self.u_, arrays["u"])
-        self.take(self.previous_, arrays["previous"])
-        self.take_rows(self.S_, arrays["S"])
-        self.take_rows(self.Y_, arrays["Y"])
-        self.take(self.rho_, arrays["rho"])
-        self.take_rows(self.H_, arrays["H"])
-        self.take(self.values, arrays["values"])
-        self.take(self.recent_, arrays["recent"])
-        self.count_values, self.count_recent = arrays["values"].size, arrays["recent"].size
-        (self.f, self.best_f, self.step, self.rate, self.curvature, self.weight, self.mean, self.scale,
-         self.scale_weight, self.theta, self.length, self.share, self.slope, self.momentum) = arrays["numbers"].tolist()
-        (self.nit, self.nfev, self.njev, self.pairs, self.newest) = counts[:5]
-        self.best_has_g, self.waiting = counts[5] != 0, counts[6] != 0
+        go_on_from(self, state)
         self.status, self.wants = RUNNING, 0
         self.walk(TAKEN)
-
-    cdef int take(self, double *to, cnp.ndarray array) except -1:
-        if array.size:
-            memcpy(to, PyArray_DATA(array), array.nbytes)
-        return 0
 
     # question and answer
 
@@ -500,49 +439,10 @@ cdef class Descent:
                 for i in range(self.n):
                     self.trial_g_[i] = self.sign * self.trial_g_[i]
         if wants & (VALUE | GRADIENT) and isfinite(self.trial_f):
-            self.remember(wants)
+            remember(self, wants)
         self.wants = 0
         self.has_value = False
         self.walk(self.understand())
-
-    cdef void remember(self, int wants) noexcept nogil:
-        """Keep the lowest f; among those that rounding cannot tell apart the smallest gradient."""
-        cdef bint has_g = (wants & GRADIENT) != 0, lower = self.trial_f < self.best_f
-        cdef Py_ssize_t nbytes = self.n * sizeof(double)
-        if wants == GRADIENT and self.at(self.best_x_):
-            memcpy(self.best_g_, self.trial_g_, nbytes)
-            self.best_has_g = True
-            return
-        if not lower and has_g and self.best_has_g and self.trial_f - self.best_f <= self.rounding(self.best_f):
-            lower = (self.criticality(self.trial_, self.trial_g_) < self.criticality(self.best_x_, self.best_g_))
-        if lower or self.best_f == INFINITY:
-            memcpy(self.best_x_, self.trial_, nbytes)
-            memcpy(self.best_g_, self.trial_g_, nbytes)
-            self.best_f, self.best_has_g = self.trial_f, has_g
-
-    cdef bint at(self, const double *x) noexcept nogil:
-        """Whether the trial is there."""
-        cdef Py_ssize_t i
-        for i in range(self.n):
-            if self.trial_[i] != x[i]:
-                return False
-        return True
-
-    cdef double rounding(self, double f) noexcept nogil:
-        return (2.0**-23 if self.single else 2.0**-52) * fabs(f)
-
-    cdef double criticality(self, const double *x, const double *g) noexcept nogil:
-        """The largest entry of the gradient, or of the step to its projection."""
-        cdef Py_ssize_t i
-        cdef double step, most = 0.0
-        if not self.bounded:
-            return largest(g, self.n)
-        for i in range(self.n):
-            step = fabs(inside_bounds(x[i] - g[i], self.lower_[i], self.upper_[i]) - x[i])
-            if step != step:
-                return step
-            most = step if step > most else most
-        return most
 
     # the walk
 
@@ -553,7 +453,7 @@ cdef class Descent:
                 if self.plain:
                     self.status = STALLED
                 else:
-                    self.forget()
+                    forget(self)
             if self.over():
                 self.ends()
                 return
@@ -562,62 +462,42 @@ cdef class Descent:
 
     cdef void ends(self) noexcept nogil:
         """Ask for the gradient at the best point, where it is not known; then it is over."""
-        cdef Py_ssize_t i, nbytes = self.n * sizeof(double)
         if self.stage != LAST and not self.best_has_g and isfinite(self.best_f):
             if self.nfev + self.calls_gradient <= self.maxfev:
-                memcpy(self.trial_, self.best_x_, nbytes)
+                own_trial(self)
+                memcpy(self.trial_, self.best_x_, self.n * sizeof(double))
                 self.trial_f = self.best_f
                 self.wants, self.stage = GRADIENT, LAST
                 return
-            for i in range(self.n):
-                self.best_g_[i] = NAN
-        elif self.criticality(self.best_x_, self.best_g_) <= self.tol:
+        elif criticality(self, self.best_x_, self.best_g_) <= self.tol:
             self.status = CONVERGED
         elif self.status == CONVERGED:      # where it stands, and not at a lower point whose gradient is larger
-            memcpy(self.best_x_, self.x_, nbytes)
-            memcpy(self.best_g_, self.g_, nbytes)
-            self.best_f = self.f
+            self.best_x_, self.best_g_, self.best_f = self.x_, self.g_, self.f
         self.wants, self.stage = 0, OVER
 
     cdef bint over(self) noexcept nogil:
         """Whether the walk ends at this x."""
-        cdef Py_ssize_t nbytes = self.n * sizeof(double)
         if self.status != RUNNING:
             return True
-        while self.criticality(self.x_, self.g_) <= self.tol:
-            if not self.best_has_g or self.f - self.best_f <= self.rounding(self.best_f):
+        while criticality(self, self.x_, self.g_) <= self.tol:
+            if not self.best_has_g or self.f - self.best_f <= rounding(self, self.best_f):
                 self.status = CONVERGED
                 return True
-            memcpy(self.x_, self.best_x_, nbytes)   # a nonmonotone walk ends above its lowest point: go on from there
-            memcpy(self.g_, self.best_g_, nbytes)
-            self.f = self.best_f
-            self.forget()
-            self.begins()
+            # a nonmonotone walk ends above its lowest point: go on from there
+            self.x_, self.g_, self.f = self.best_x_, self.best_g_, self.best_f
+            forget(self)
+            begins(self)
         if self.best_f <= self.target:
             self.status = TARGET
         elif self.nit >= self.maxiter:
             self.status = ITERATIONS
         return self.status != RUNNING
 
-    cdef void begins(self) noexcept nogil:
-        self.values[0], self.count_values = self.f, 1
-        self.weight, self.mean = 1.0, self.f
-        self.scale, self.scale_weight = fabs(self.f), 1.0
-
-    cdef void forget(self) noexcept nogil:
-        """Start again from the gradient alone."""
-        self.pairs = self.count_recent = 0
-        self.length = self.slope = 0.0
-        self.theta, self.momentum = INFINITY, 1.0
-        memset(self.d_, 0, self.n * sizeof(double))
-
     cdef int understand(self) noexcept nogil:
         """What the answer means: ASKED when there is another question in this step, TAKEN when it is made."""
-        cdef int stage = self.stage, found
+        cdef int stage = self.stage
         if stage == SEARCHING:
-            found = search_goes_on(&self.search, self.trial_f,
-                                   dot(self.trial_g_, self.d_, self.n) if self.needs_slope() else 0.0)
-            return self.look_or_go(found)
+            return looked(self)
         if stage == SEARCHED:
             return self.arrived() if all_numbers(self.trial_g_, self.n) else FAILED
         if stage == STEPPING:
@@ -644,8 +524,8 @@ cdef class Descent:
             self.status, self.stage = NONFINITE, OVER
             return ASKED
         self.f = self.trial_f
-        memcpy(self.g_, self.trial_g_, self.n * sizeof(double))
-        self.begins()
+        stand_on_trial(self)
+        begins(self)
         return TAKEN
 
     cdef int set_out(self) noexcept nogil:
@@ -669,7 +549,7 @@ cdef class Descent:
         self.slope_of_search()
         if self.method == CG:
             memcpy(self.base_g, self.g_, self.n * sizeof(double))
-        self.accept()
+        accept(self)
         if self.method == LBFGS:
             keep(self)
         elif self.method == BFGS:
@@ -684,121 +564,8 @@ cdef class Descent:
         if self.method == CG or self.method == GD:
             self.slope = self.search_slope
 
-    # moving
 
-    cdef void move(self, const double *base, double step, const double *d) noexcept nogil:
-        """Put ``base + step * d`` into `trial`, in the type of x and inside the bounds."""
-        cdef Py_ssize_t i
-        for i in range(self.n):
-            self.trial_[i] = base[i] + step * d[i]
-        if self.single:
-            for i in range(self.n):
-                self.trial_[i] = <double><float>self.trial_[i]
-        if self.bounded:
-            for i in range(self.n):
-                self.trial_[i] = inside_bounds(self.trial_[i], self.lower_[i], self.upper_[i])
-
-    cdef bint needs_slope(self) noexcept nogil:
-        return self.kind == WOLFE or self.kind == HAGER_ZHANG
-
-    cdef int look_along(self, double slope, double step, double ceiling) noexcept nogil:
-        """Begin a search along d."""
-        cdef double above = self.f
-        cdef Py_ssize_t i
-        self.search_slope = slope
-        if self.kind == GLL:
-            if self.average > 0:
-                above = self.mean
-            else:
-                above = self.values[0]
-                for i in range(1, self.count_values):
-                    above = greater(above, self.values[i])
-        return self.look_or_go(search_begins(&self.search, self.kind, self.f, slope, step, above, self.error(),
-                                             0.1 if self.method == CG else 0.9, ceiling))
-
-    cdef int look_or_go(self, int found) noexcept nogil:
-        cdef bint there, both = self.needs_slope()
-        cdef Search *search = &self.search
-        if found == LOOKING:
-            self.move(self.x_, search.step, self.d_)
-            return self.ask(VALUE | GRADIENT if both else VALUE, SEARCHING)
-        if found == HOPELESS or not search.step > 0:
-            return FAILED
-        there = both and (found == FOUND or found == AT_LIMIT)
-        if not there:
-            self.move(self.x_, search.step, self.d_)
-        if self.at(self.x_):        # a step that rounding takes back leads nowhere
-            return FAILED
-        self.step = search.step
-        if there:
-            return self.arrived()
-        # what was looked at last is not the lowest, or its gradient is not known
-        self.trial_f = search.f
-        if not both:
-            return self.ask(GRADIENT, SEARCHED)
-        if not (self.best_has_g and self.at(self.best_x_)):
-            return FAILED
-        memcpy(self.trial_g_, self.best_g_, self.n * sizeof(double))
-        return self.arrived()
-
-    cdef double error(self) noexcept nogil:
-        """How much f may rise by rounding, or by noise."""
-        return greater(1e-5 * self.scale if self.single else 1e-6 * self.scale, self.noise)
-
-    cdef void accept(self) noexcept nogil:
-        """Go to `trial`; the step and the change of the gradient are left in `s` and `y`."""
-        cdef Py_ssize_t i
-        cdef double before = self.f, weight
-        for i in range(self.n):
-            self.s_[i] = self.trial_[i] - self.x_[i]
-            self.y_[i] = self.trial_g_[i] - self.g_[i]
-        memcpy(self.x_, self.trial_, self.n * sizeof(double))
-        memcpy(self.g_, self.trial_g_, self.n * sizeof(double))
-        self.f = self.trial_f
-        self.nit += 1
-        remember_last(self.values, &self.count_values, WINDOW, self.f)
-        weight = self.average * self.weight
-        self.mean = (weight * self.mean + self.f) / (weight + 1.0)
-        self.weight = weight + 1.0
-        self.scale_weight = 0.7 * self.scale_weight + 1.0
-        self.scale += (fabs(self.f) - self.scale) / self.scale_weight
-        if self.ftol >= 0 and fabs(before - self.f) <= self.ftol * greater(fabs(before), fabs(self.f)):
-            self.status = DECREASE
-        elif self.xtol >= 0 and largest(self.s_, self.n) <= self.xtol * greater(1.0, largest(self.x_, self.n)):
-            self.status = STEP
-        elif self.noise > 0 and fabs(before - self.f) <= self.noise:
-            self.status = NOISE
-        if self.status != RUNNING and self.criticality(self.x_, self.g_) <= self.tol:
-            self.status = RUNNING       # the better reason is seen next
-
-    cdef double first_step(self) noexcept nogil:
-        """How far to go along the gradient when nothing is known."""
-        if self.rate > 0:
-            return self.rate
-        return lesser(1.0, 1.0 / vectors.sum_of_sizes(self.g_, self.n))
-
-    cdef void downhill(self, double length) noexcept nogil:
-        cdef Py_ssize_t i
-        for i in range(self.n):
-            self.d_[i] = -length * self.g_[i]
-
-
+include "_state.pxi"
+include "_moving.pxi"
 include "_directions.pxi"
-
-
-cdef inline double inside_bounds(double x, double lower, double upper) noexcept nogil:
-    if x < lower:
-        return lower
-    return upper if x > upper else x
-
-
-cdef inline void remember_last(double *numbers, Py_ssize_t *count, Py_ssize_t most, double number) noexcept nogil:
-    """Append to the last few numbers."""
-    if count[0] == most:
-        memmove(numbers, numbers + 1, (most - 1) * sizeof(double))
-        count[0] -= 1
-    numbers[count[0]] = number
-    count[0] += 1
-
-
 include "_many.pxi"

@@ -3,8 +3,13 @@
 
 ctypedef double (*dot_t)(const double *a, const double *b, Py_ssize_t n) noexcept nogil
 ctypedef double (*size_t_)(const double *a, Py_ssize_t n) noexcept nogil
-ctypedef double (*scale_and_dot_t)(double *q, double c, const double *b, Py_ssize_t n) noexcept nogil
-ctypedef double (*add_and_dot_t)(double *q, double c, const double *a, const double *b, Py_ssize_t n) noexcept nogil
+ctypedef double (*add_and_dot_t)(double *q, const double *p, double c, const double *a, const double *b,
+                                 Py_ssize_t n) noexcept nogil
+ctypedef double (*scale_and_dot_t)(double *q, const double *p, double c, const double *a, double scale,
+                                   Py_ssize_t n) noexcept nogil
+ctypedef double (*turn_and_dot_t)(double *q, double c, const double *a, const double *b, Py_ssize_t n) noexcept nogil
+ctypedef void (*differences_t)(double *s, double *y, const double *x, const double *x0, const double *g,
+                               const double *g0, double *products, Py_ssize_t n) noexcept nogil
 ctypedef double (*change_row_t)(double *row, double c, const double *a, double e, const double *b, const double *x,
                                 Py_ssize_t n) noexcept nogil
 ctypedef void (*add_t)(double *q, double c, const double *a, Py_ssize_t n) noexcept nogil
@@ -12,7 +17,9 @@ ctypedef void (*add_t)(double *q, double c, const double *a, Py_ssize_t n) noexc
 cdef struct Vectors:
     dot_t dot
     size_t_ sum_of_sizes, largest, nothing
-    scale_and_dot_t scale_and_dot
     add_and_dot_t add_and_dot
+    scale_and_dot_t scale_and_dot
+    turn_and_dot_t turn_and_dot
+    differences_t differences
     change_row_t change_row
     add_t add

@@ -6,9 +6,16 @@
 # What limits them: memory beyond the cache, and the latency of an addition inside it; hence the sixteen parts.
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.math cimport INFINITY, NAN, fabs
+from libc.math cimport NAN, fabs
 
 from steepest.kernels.vectors cimport Vectors
+
+cdef extern from *:
+    """
+    /* Nothing else points to it while a function writes there. */
+    typedef double *__restrict written_t;
+    """
+    ctypedef double *written "written_t"
 
 
 cdef inline double total(const double *s) noexcept nogil:
@@ -43,8 +50,9 @@ cdef double sum_of_sizes(const double *a, Py_ssize_t n) noexcept nogil:
     return total(s)
 
 
-cdef double add_and_dot(double *q, double c, const double *a, const double *b, Py_ssize_t n) noexcept nogil:
-    """``q += c * a``, and the product of q with b: memory is read once."""
+cdef double add_and_dot(double *q, const double *p, double c, const double *a, const double *b,
+                        Py_ssize_t n) noexcept nogil:
+    """``q = p + c * a``, and its product with b: memory is read once."""
     cdef double s[16]
     cdef double t[16]
     cdef Py_ssize_t i, j, whole = n & ~15
@@ -52,19 +60,20 @@ cdef double add_and_dot(double *q, double c, const double *a, const double *b, P
         s[j] = 0.0
     for i in range(0, whole, 16):
         for j in range(16):     # all are read before any is written: they may be the same memory, for all gcc knows
-            t[j] = q[i + j] + c * a[i + j]
-        for j in range(16):
-            q[i + j] = t[j]
+            t[j] = p[i + j] + c * a[i + j]
         for j in range(16):
             s[j] += b[i + j] * t[j]
+        for j in range(16):
+            q[i + j] = t[j]
     for j in range(n - whole):
-        q[whole + j] += c * a[whole + j]
+        q[whole + j] = p[whole + j] + c * a[whole + j]
         s[j] += b[whole + j] * q[whole + j]
     return total(s)
 
 
-cdef double scale_and_dot(double *q, double c, const double *b, Py_ssize_t n) noexcept nogil:
-    """``q *= c``, and its product with b."""
+cdef double scale_and_dot(double *q, const double *p, double c, const double *a, double scale,
+                          Py_ssize_t n) noexcept nogil:
+    """``q = (p + c * a) * scale``, and its product with a."""
     cdef double s[16]
     cdef double t[16]
     cdef Py_ssize_t i, j, whole = n & ~15
@@ -72,15 +81,63 @@ cdef double scale_and_dot(double *q, double c, const double *b, Py_ssize_t n) no
         s[j] = 0.0
     for i in range(0, whole, 16):
         for j in range(16):
-            t[j] = q[i + j] * c
+            t[j] = (p[i + j] + c * a[i + j]) * scale
+        for j in range(16):
+            s[j] += a[i + j] * t[j]
         for j in range(16):
             q[i + j] = t[j]
+    for j in range(n - whole):
+        q[whole + j] = (p[whole + j] + c * a[whole + j]) * scale
+        s[j] += a[whole + j] * q[whole + j]
+    return total(s)
+
+
+cdef double turn_and_dot(double *q, double c, const double *a, const double *b, Py_ssize_t n) noexcept nogil:
+    """``q = -(q + c * a)``, and its product with b."""
+    cdef double s[16]
+    cdef double t[16]
+    cdef Py_ssize_t i, j, whole = n & ~15
+    for j in range(16):
+        s[j] = 0.0
+    for i in range(0, whole, 16):
+        for j in range(16):
+            t[j] = -(q[i + j] + c * a[i + j])
         for j in range(16):
             s[j] += b[i + j] * t[j]
+        for j in range(16):
+            q[i + j] = t[j]
     for j in range(n - whole):
-        q[whole + j] *= c
+        q[whole + j] = -(q[whole + j] + c * a[whole + j])
         s[j] += b[whole + j] * q[whole + j]
     return total(s)
+
+
+cdef void differences(written s, written y, const double *x, const double *x0, const double *g, const double *g0,
+                      written products, Py_ssize_t n) noexcept nogil:
+    """``s = x - x0``, ``y = g - g0``, and the products s.s, s.y, y.y."""
+    cdef double ss[16]
+    cdef double sy[16]
+    cdef double yy[16]
+    cdef double t, u
+    cdef Py_ssize_t i, j, whole = n & ~15
+    for j in range(16):
+        ss[j] = sy[j] = yy[j] = 0.0
+    for i in range(0, whole, 16):
+        for j in range(16):
+            t = x[i + j] - x0[i + j]
+            u = g[i + j] - g0[i + j]
+            s[i + j] = t
+            y[i + j] = u
+            ss[j] += t * t
+            sy[j] += t * u
+            yy[j] += u * u
+    for j in range(n - whole):
+        s[whole + j] = t = x[whole + j] - x0[whole + j]
+        y[whole + j] = u = g[whole + j] - g0[whole + j]
+        ss[j] += t * t
+        sy[j] += t * u
+        yy[j] += u * u
+    products[0], products[1], products[2] = total(ss), total(sy), total(yy)
 
 
 cdef void add(double *q, double c, const double *a, Py_ssize_t n) noexcept nogil:
@@ -111,24 +168,25 @@ cdef double change_row(double *row, double c, const double *a, double e, const d
 
 
 cdef double largest(const double *a, Py_ssize_t n) noexcept nogil:
-    """The largest size of an entry; NaN when one is NaN."""
-    cdef double s[16]
-    cdef double size, most = 0.0
-    cdef Py_ssize_t i, j, whole = n & ~15
-    for j in range(16):
-        s[j] = 0.0
-    for i in range(0, whole, 16):
-        for j in range(16):
-            size = fabs(a[i + j])
-            s[j] = size if size > s[j] else s[j]
-    for j in range(n - whole):
-        size = fabs(a[whole + j])
-        s[j] = size if size > s[j] else s[j]
-    for j in range(16):
-        most = s[j] if s[j] > most else most
-    if nothing(a, n) == 0.0 or most == INFINITY and not any_nan(a, n):
-        return most
-    return NAN
+    """The largest size of an entry; NaN when one is NaN. In many parts: of few, gcc makes no vectors."""
+    cdef double s[64]
+    cdef double t[64]
+    cdef double most = 0.0, nothing = 0.0
+    cdef Py_ssize_t i, j, whole = n & ~63
+    if whole:
+        for j in range(64):
+            s[j] = t[j] = 0.0
+        for i in range(0, whole, 64):
+            for j in range(64):
+                s[j] = fabs(a[i + j]) if fabs(a[i + j]) > s[j] else s[j]
+                t[j] += a[i + j] - a[i + j]
+        for j in range(64):
+            most = s[j] if s[j] > most else most
+            nothing += t[j]
+    for i in range(whole, n):
+        most = fabs(a[i]) if fabs(a[i]) > most else most
+        nothing += a[i] - a[i]
+    return most if nothing == 0.0 or not any_nan(a, n) else NAN
 
 
 cdef bint any_nan(const double *a, Py_ssize_t n) noexcept nogil:
@@ -155,7 +213,7 @@ cdef double nothing(const double *a, Py_ssize_t n) noexcept nogil:
 
 cdef Vectors vectors
 vectors.dot, vectors.add, vectors.sum_of_sizes, vectors.largest = dot, add, sum_of_sizes, largest
-vectors.scale_and_dot, vectors.add_and_dot, vectors.change_row = scale_and_dot, add_and_dot, change_row
-vectors.nothing = nothing
+vectors.scale_and_dot, vectors.add_and_dot, vectors.turn_and_dot = scale_and_dot, add_and_dot, turn_and_dot
+vectors.nothing, vectors.change_row, vectors.differences = nothing, change_row, differences
 
 table = PyCapsule_New(&vectors, "steepest vectors", NULL)

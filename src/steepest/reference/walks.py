@@ -105,7 +105,7 @@ class Walk:
         self.x, self.g, self.d = x0.copy(), np.zeros(n), np.zeros(n)
         self.f = math.nan
         self.trial, self.trial_g, self.trial_f = x0.copy(), np.zeros(n), math.nan
-        self.best_x, self.best_f, self.best_g, self.best_has_g = x0.copy(), math.inf, np.zeros(n), False
+        self.best_x, self.best_f, self.best_g, self.best_has_g = x0.copy(), math.inf, np.full(n, math.nan), False
         self.nit = self.nfev = self.njev = 0
         self.step = 0.0
         self.status = RUNNING
@@ -224,7 +224,7 @@ class Walk:
             return
         has_g = bool(self.wants & GRADIENT)
         if self.wants == GRADIENT and np.array_equal(self.trial, self.best_x):
-            self.best_g[:], self.best_has_g = self.trial_g, True
+            self.best_x[:], self.best_g[:], self.best_has_g = self.trial, self.trial_g, True
             return
         lower = self.trial_f < self.best_f
         if not lower and has_g and self.best_has_g:
@@ -232,7 +232,7 @@ class Walk:
             lower = near and self._criticality(self.trial, self.trial_g) < self._criticality(self.best_x, self.best_g)
         if lower or self.best_f == math.inf:
             self.best_x[:], self.best_f = self.trial, self.trial_f
-            self.best_g[:], self.best_has_g = self.trial_g, has_g
+            self.best_g[:], self.best_has_g = self.trial_g if has_g else math.nan, has_g
 
     def _rounding(self, f):
         return (2.0**-23 if self.single else 2.0**-52) * abs(f)
@@ -284,7 +284,6 @@ class Walk:
         """The gradient at the best point, where it was not asked for."""
         if not self.best_has_g and math.isfinite(self.best_f):
             if self.nfev + self.options.calls_gradient > self.options.maxfev:
-                self.best_g[:] = math.nan
                 return
             self.trial[:] = self.best_x
             self.trial_f = self.best_f
