@@ -130,9 +130,7 @@ def pictures(found, folder):
 
 def timed(contenders, limit, quick):
     """`compare` by the time of the processor: one thread does everything here."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")     # of peers that go on where rounding ends
-        return compare(contenders, limit, quick, time.process_time)
+    return compare(contenders, limit, quick, time.process_time)
 
 
 def condition(n):
@@ -432,4 +430,5 @@ def tables(quick, plots=None):
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore", RuntimeWarning)     # of peers that go on where rounding ends
     command_line(tables, plots=True)

@@ -206,3 +206,24 @@ cdef void place(Differences self, int kind, working x, working h, working low, w
     elif kind == ROW_ONE_SIDED:
         for k in range(1, self.one_sided + 1):
             points[k - 1] = min(max(rounded(x + k * h, single), low), high)
+
+
+cdef bint plan_to_one_side(Differences self) noexcept:
+    """The same for first-order differences to one side."""
+    if self.method not in (FORWARD, BACKWARD) or self.one_sided != 1 or self.bounded or self.rule_stride:
+        return False
+    return plan_regular_one_sided(<const double *>self.x_, self.rows, (<double *>self.rule_)[0],
+                                  (<double *>self.rule_)[1], 1.0 if self.method == FORWARD else -1.0,
+                                  <double *>self.step_, <double *>self.points_)
+
+
+cdef int check_inside(Differences self) except -1:
+    cdef Py_ssize_t outside
+    if self.wide:
+        outside = count_outside(<long double *>self.x_, <long double *>self.lower_,
+                                <long double *>self.upper_, self.rows)
+    else:
+        outside = count_outside(<double *>self.x_, <double *>self.lower_, <double *>self.upper_, self.rows)
+    if outside:
+        twin.refuse_outside(self.x, self.copy(self.lower_, (self.rows,)), self.copy(self.upper_, (self.rows,)))
+    return 0

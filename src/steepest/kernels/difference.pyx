@@ -140,90 +140,14 @@ cdef class Differences:
         self.result_size = size // 2 if method == COMPLEX else size
         self.bounded = lower is not None or upper is not None
         self.rule_stride = 0 if rule is None or max(len(part) for part in rule) == 1 else 1
-        self.allocate_memory()
-        self.fill_rule(factor, rule)
+        allocate_memory(self)
+        fill_rule(self, factor, rule)
         if self.bounded:
-            self.fill_bounds(lower, upper)
-        self.fill_entries(entries)
+            fill_bounds(self, lower, upper)
+        fill_entries(self, entries)
 
     def __dealloc__(self):
         PyMem_Free(self.memory)
-
-    cdef int allocate_memory(self) except -1:
-        """One block for everything; sizes in working numbers, checked."""
-        cdef Py_ssize_t rules = self.rows if self.rule_stride else 1
-        cdef Py_ssize_t counts[10]
-        counts[0] = self.rows                                                   # x
-        counts[1] = self.rows if self.type_num != self.real_type else 0         # magnitude
-        counts[2] = self.rows                                                   # step
-        counts[3] = checked_product(self.rows, self.width)                      # points
-        counts[4] = checked_product(checked_product(self.block, self.width), self.size)
-        counts[5] = checked_product(self.block if self.own_base else 1, self.size)
-        counts[6] = checked_product(self.block, self.result_size)
-        counts[7] = checked_product(rules, 3)
-        counts[8] = self.rows if self.bounded else 0                            # lower
-        counts[9] = self.rows if self.bounded else 0                            # upper
-        cdef Py_ssize_t i, total = 0
-        for i in range(10):
-            total = checked_sum(total, counts[i])
-        total = checked_sum(checked_product(total, self.real),
-                            checked_product(self.rows, sizeof(Py_ssize_t) + 2))
-        self.memory = <char *>PyMem_Malloc(total if total > 0 else 1)
-        if self.memory == NULL:
-            raise MemoryError(f"no memory for {total} bytes of differences")
-        cdef char *at = self.memory
-        cdef char **parts[10]
-        parts[0], parts[1], parts[2], parts[3] = &self.x_, &self.magnitude_, &self.step_, &self.points_
-        parts[4], parts[5], parts[6], parts[7] = &self.values_, &self.base_, &self.result_, &self.rule_
-        parts[8], parts[9] = &self.lower_, &self.upper_
-        for i in range(10):
-            parts[i][0] = at
-            at += counts[i] * self.real
-        if self.type_num == self.real_type:
-            self.magnitude_ = self.x_
-        memset(self.base_, 0, counts[5] * self.real)
-        self.entries = <Py_ssize_t *>at
-        self.kinds = <signed char *>(at + self.rows * sizeof(Py_ssize_t))
-        self.statuses = self.kinds + self.rows
-        return 0
-
-    cdef int fill_rule(self, double factor, rule) except -1:
-        cdef Py_ssize_t i, part, count = self.rows if self.rule_stride else 1
-        if rule is None:
-            for i in range(3):
-                if self.wide:
-                    (<long double *>self.rule_)[i] = factor
-                else:
-                    (<double *>self.rule_)[i] = factor
-            return 0
-        table = np.empty((3, count), np.longdouble if self.wide else np.float64)
-        for part in range(3):
-            table[part] = rule[part]
-        memcpy(self.rule_, PyArray_DATA(table), 3 * count * self.real)
-        return 0
-
-    cdef int fill_bounds(self, lower, upper) except -1:
-        table = np.empty((2, self.rows), np.longdouble if self.wide else np.float64)
-        largest = np.finfo(cnp.PyArray_DescrFromType(self.real_type)).max
-        table[0] = -largest if lower is None else np.maximum(lower, -largest)
-        table[1] = largest if upper is None else np.minimum(upper, largest)
-        memcpy(self.lower_, PyArray_DATA(table), 2 * self.rows * self.real)
-        return 0
-
-    cdef int fill_entries(self, entries) except -1:
-        cdef Py_ssize_t i
-        self.last_entry = self.rows - 1
-        if entries is None:
-            for i in range(self.rows):
-                self.entries[i] = i
-            return 0
-        self.last_entry = LINE
-        for i in range(self.rows):
-            self.entries[i] = entries[i]
-            self.last_entry = max(self.last_entry, self.entries[i])
-            if GROUPS < self.entries[i] < LINE:
-                raise ValueError("no such entry")
-        return 0
 
     # which points
 
@@ -244,7 +168,7 @@ cdef class Differences:
                             and plan_regular(<const double *>self.x_, self.rows, (<double *>self.rule_)[0],
                                              (<double *>self.rule_)[1], <double *>self.step_,
                                              <double *>self.points_))
-            if self.regular or self.plan_to_one_side():
+            if self.regular or plan_to_one_side(self):
                 memset(self.kinds, ROW_CENTRAL if self.regular else ROW_ONE_SIDED, self.rows)
                 memset(self.statuses, RESOLVED, self.rows)
                 self.unresolved = 0
@@ -263,31 +187,12 @@ cdef class Differences:
         if not finite:
             refuse_nonfinite(x)
         if self.bounded:
-            self.check_inside()
+            check_inside(self)
         if self.wide:
             plan_rows(self, <long double *>self.x_)
         else:
             plan_rows(self, <double *>self.x_)
         self.planned = True
-        return 0
-
-    cdef bint plan_to_one_side(self) noexcept:
-        """The same for first-order differences to one side."""
-        if self.method not in (FORWARD, BACKWARD) or self.one_sided != 1 or self.bounded or self.rule_stride:
-            return False
-        return plan_regular_one_sided(<const double *>self.x_, self.rows, (<double *>self.rule_)[0],
-                                      (<double *>self.rule_)[1], 1.0 if self.method == FORWARD else -1.0,
-                                      <double *>self.step_, <double *>self.points_)
-
-    cdef int check_inside(self) except -1:
-        cdef Py_ssize_t outside
-        if self.wide:
-            outside = count_outside(<long double *>self.x_, <long double *>self.lower_,
-                                    <long double *>self.upper_, self.rows)
-        else:
-            outside = count_outside(<double *>self.x_, <double *>self.lower_, <double *>self.upper_, self.rows)
-        if outside:
-            twin.refuse_outside(self.x, self.copy(self.lower_, (self.rows,)), self.copy(self.upper_, (self.rows,)))
         return 0
 
     # evaluate
@@ -642,18 +547,7 @@ def central_gradient(f, x, out, Compiled compiled=None):
     return out if code == DONE else (code, function, differences)
 
 
-cdef Py_ssize_t checked_product(Py_ssize_t a, Py_ssize_t b) except -1:
-    if a < 0 or b < 0 or (b != 0 and a > PY_SSIZE_T_MAX // b):
-        raise OverflowError("the differences would need more memory than can be addressed")
-    return a * b
-
-
-cdef Py_ssize_t checked_sum(Py_ssize_t a, Py_ssize_t b) except -1:
-    if a < 0 or b < 0 or a > PY_SSIZE_T_MAX - b:
-        raise OverflowError("the differences would need more memory than can be addressed")
-    return a + b
-
-
+include "_memory.pxi"
 include "_points.pxi"
 include "_batch.pxi"
 include "_share.pxi"
