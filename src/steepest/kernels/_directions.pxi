@@ -121,7 +121,7 @@ cdef double spectral(Descent self) noexcept nogil:
             wanted = self.recent_[0]
             for i in range(1, self.count_recent):
                 wanted = lesser(wanted, self.recent_[i])
-            self.share *= 0.9
+            self.share = self.share * 0.9
         else:
             wanted = long_
             self.share = lesser(1.1 * self.share, 1.0)
@@ -188,7 +188,7 @@ cdef void change_inverse(Descent self) noexcept nogil:
         memset(self.H_[0], 0, n * self.wide * sizeof(double))
         for i in range(n):
             self.H_[i][i] = sy / yy
-            self.u_[i] *= sy / yy
+            self.u_[i] = self.u_[i] * (sy / yy)
         self.waiting = False
     for i in range(n):
         if self.waiting:
@@ -248,7 +248,7 @@ cdef void keep(Descent self) noexcept nogil:
         return
     i = self.newest = (self.newest + 1) % self.m if self.pairs else 0
     if self.pairs < self.m:
-        self.pairs += 1
+        self.pairs = self.pairs + 1
     self.S_[i], self.s_ = self.s_, self.S_[i]
     self.Y_[i], self.y_ = self.y_, self.Y_[i]
     self.rho_[i] = 1.0 / self.sy
@@ -312,7 +312,7 @@ cdef int follow(Descent self, double step) noexcept nogil:
     self.search_slope = dot(self.g_, self.s_, self.n)
     if self.tries == 40 or not self.search_slope < 0:
         return FAILED
-    self.tries += 1
+    self.tries = self.tries + 1
     return self.ask(VALUE | GRADIENT, FOLLOWING)
 
 
@@ -371,7 +371,7 @@ cdef int look_down(Descent self) noexcept nogil:
 cdef int try_length(Descent self) noexcept nogil:
     if self.tries == 60:
         return FAILED
-    self.tries += 1
+    self.tries = self.tries + 1
     move(self, self.base_x, self.length, self.d_)
     return self.ask(VALUE, TRYING)
 
@@ -379,7 +379,7 @@ cdef int try_length(Descent self) noexcept nogil:
 cdef int tried(Descent self) noexcept nogil:
     if self.trial_f <= self.base_f - 0.5 * self.length * self.base_gg + rounding(self, self.base_f):
         return self.ask(GRADIENT, TRIED)
-    self.length *= 0.5
+    self.length = self.length * 0.5
     return try_length(self)
 
 
@@ -397,5 +397,5 @@ cdef int accelerated(Descent self) noexcept nogil:
     self.step = self.length
     accept(self)
     self.momentum = 1.0 if uphill else self.grown
-    self.length *= 1.1
+    self.length = self.length * 1.1
     return TAKEN

@@ -175,13 +175,13 @@ cdef void accept(Descent self) noexcept nogil:
     self.ss, self.sy, self.yy = products[0], products[1], products[2]
     stand_on_trial(self)
     self.f = self.trial_f
-    self.nit += 1
+    self.nit = self.nit + 1
     remember_last(self.values, &self.count_values, WINDOW, self.f)
     weight = self.average * self.weight
     self.mean = (weight * self.mean + self.f) / (weight + 1.0)
     self.weight = weight + 1.0
     self.scale_weight = 0.7 * self.scale_weight + 1.0
-    self.scale += (fabs(self.f) - self.scale) / self.scale_weight
+    self.scale = self.scale + (fabs(self.f) - self.scale) / self.scale_weight
     if self.ftol >= 0 and fabs(before - self.f) <= self.ftol * greater(fabs(before), fabs(self.f)):
         self.status = DECREASE
     elif self.xtol >= 0 and largest(self.s_, self.n) <= self.xtol * greater(1.0, largest(self.x_, self.n)):

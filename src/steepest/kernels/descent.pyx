@@ -430,11 +430,11 @@ cdef class Descent:
         cdef int wants = self.wants
         cdef Py_ssize_t i
         if wants & VALUE:
-            self.nfev += self.calls_value
+            self.nfev = self.nfev + self.calls_value
             self.trial_f = self.sign * self.trial_f
         if wants & GRADIENT:
-            self.njev += 1
-            self.nfev += self.calls_gradient
+            self.njev = self.njev + 1
+            self.nfev = self.nfev + self.calls_gradient
             if self.sign != 1.0:
                 for i in range(self.n):
                     self.trial_g_[i] = self.sign * self.trial_g_[i]
