@@ -10,6 +10,9 @@ from libc.math cimport NAN, fabs
 
 from steepest.kernels.vectors cimport Vectors
 
+cdef enum:
+    FEW = 8
+
 cdef extern from *:
     """
     /* Nothing else points to it while a function writes there. */
@@ -23,10 +26,25 @@ cdef inline double total(const double *s) noexcept nogil:
             + (((s[1] + s[9]) + (s[5] + s[13])) + ((s[3] + s[11]) + (s[7] + s[15]))))
 
 
+cdef inline double part(const double *a, const double *b, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
+    return 0.0 + a[j] * b[j] if j < n else 0.0
+
+
+cdef inline double dot_of_few(const double *a, const double *b, Py_ssize_t n) noexcept nogil:
+    """The sum of `dot` for n <= 8, of which only these parts are not zero."""
+    cdef double even = part(a, b, 0, n) + part(a, b, 2, n), odd = part(a, b, 1, n) + part(a, b, 3, n)
+    if n > 4:
+        even = (part(a, b, 0, n) + part(a, b, 4, n)) + (part(a, b, 2, n) + part(a, b, 6, n))
+        odd = (part(a, b, 1, n) + part(a, b, 5, n)) + (part(a, b, 3, n) + part(a, b, 7, n))
+    return even + odd
+
+
 cdef double dot(const double *a, const double *b, Py_ssize_t n) noexcept nogil:
     """Sum of products, in sixteen parts that are added up in a fixed order."""
     cdef double s[16]
     cdef Py_ssize_t i, j, whole = n & ~15
+    if n <= FEW:
+        return dot_of_few(a, b, n)
     for j in range(16):
         s[j] = 0.0
     for i in range(0, whole, 16):
@@ -56,6 +74,10 @@ cdef double add_and_dot(double *q, const double *p, double c, const double *a, c
     cdef double s[16]
     cdef double t[16]
     cdef Py_ssize_t i, j, whole = n & ~15
+    if n <= FEW:
+        for j in range(n):
+            q[j] = p[j] + c * a[j]
+        return dot_of_few(b, q, n)
     for j in range(16):
         s[j] = 0.0
     for i in range(0, whole, 16):
@@ -77,6 +99,10 @@ cdef double scale_and_dot(double *q, const double *p, double c, const double *a,
     cdef double s[16]
     cdef double t[16]
     cdef Py_ssize_t i, j, whole = n & ~15
+    if n <= FEW:
+        for j in range(n):
+            q[j] = (p[j] + c * a[j]) * scale
+        return dot_of_few(a, q, n)
     for j in range(16):
         s[j] = 0.0
     for i in range(0, whole, 16):
@@ -97,6 +123,10 @@ cdef double turn_and_dot(double *q, double c, const double *a, const double *b, 
     cdef double s[16]
     cdef double t[16]
     cdef Py_ssize_t i, j, whole = n & ~15
+    if n <= FEW:
+        for j in range(n):
+            q[j] = -(q[j] + c * a[j])
+        return dot_of_few(b, q, n)
     for j in range(16):
         s[j] = 0.0
     for i in range(0, whole, 16):
