@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize
 
-from steepest.minimize import minimize
+import steepest as sd
 
 MISSING: list[str] = []
 ENDLESS = 10**9     # no limit of a solver's own
@@ -82,7 +82,7 @@ def ours(name, dense=False, **options):
     options = {"tol": 0.0, **options}
 
     def walk(f, grad, x0, most):
-        return minimize(f, x0, grad=grad, maxfev=most, **options)
+        return sd.minimize(f, x0, grad=grad, maxfev=most, **options)
 
     return Solver(name, walk, dense)
 
