@@ -72,7 +72,7 @@ def test_inside_bounds_they_do_too_and_never_leave_them(options):
             assert (np.frombuffer(x) <= box[1]).all()
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 15, 16, 17, 33, 64, 65, 100, 200])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 33, 64, 65, 100, 200])
 @pytest.mark.parametrize("method", METHODS)
 def test_sums_are_those_of_the_reference_for_every_length(n, method):
     rng = np.random.default_rng(n)

@@ -226,6 +226,12 @@ cdef double two_loops(Descent self) noexcept nogil:
     if self.pairs == 0:
         downhill(self, 1.0)
         return dot(self.g_, q, n)
+    if n == 2:
+        return two_loops_of_few(self, 2)
+    if n == 3:
+        return two_loops_of_few(self, 3)
+    if n == 4:
+        return two_loops_of_few(self, 4)
     product = dot(self.S_[i], p, n)
     for k in range(self.pairs - 1):
         self.alpha_[i] = self.rho_[i] * product
@@ -239,6 +245,31 @@ cdef double two_loops(Descent self) noexcept nogil:
         product = vectors.add_and_dot(q, q, self.alpha_[i] - self.rho_[i] * product, self.S_[i], self.Y_[after], n)
         i = after
     return vectors.turn_and_dot(q, self.alpha_[i] - self.rho_[i] * product, self.S_[i], self.g_, n)
+
+
+cdef inline double two_loops_of_few(Descent self, Py_ssize_t n) noexcept nogil:
+    """The same for an n that the compiler knows: q stays in registers, and nothing is called."""
+    cdef Py_ssize_t j, k, i = self.newest, last = self.m - 1
+    cdef double q[4]
+    cdef double change
+    for j in range(n):
+        q[j] = self.g_[j]
+    for k in range(self.pairs):
+        if k:
+            i = (i if i else self.m) - 1
+        self.alpha_[i] = change = self.rho_[i] * dot_of_few(self.S_[i], q, n)
+        for j in range(n):
+            q[j] += -change * self.Y_[i][j]
+    for j in range(n):
+        q[j] *= self.curvature
+    for k in range(self.pairs):
+        change = self.alpha_[i] - self.rho_[i] * dot_of_few(self.Y_[i], q, n)
+        for j in range(n):
+            q[j] += change * self.S_[i][j]
+        i = i + 1 if i < last else 0
+    for j in range(n):
+        self.d_[j] = -q[j]
+    return dot_of_few(self.g_, self.d_, n)
 
 
 cdef void keep(Descent self) noexcept nogil:

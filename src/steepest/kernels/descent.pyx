@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from steepest.kernels.function cimport BASE, GOOD, HALTED, Function, gradient_t
 from steepest.kernels.native cimport NativeFunction
-from steepest.kernels.vectors cimport Vectors
+from steepest.kernels.vectors cimport Vectors, dot_of_few
 
 import importlib
 

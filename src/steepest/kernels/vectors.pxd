@@ -23,3 +23,20 @@ cdef struct Vectors:
     differences_t differences
     change_row_t change_row
     add_t add
+
+cdef enum:
+    FEW = 8
+
+
+cdef inline double dot_of_few(const double *a, const double *b, Py_ssize_t n) noexcept nogil:
+    """The sum of `dot` for n <= FEW: its other parts are zeros, whose sign alone is left of them."""
+    cdef double even = a[0] * b[0] if n > 0 else 0.0, odd = a[1] * b[1] if n > 1 else 0.0
+    if n > 4:
+        even += a[4] * b[4]
+    if n > 5:
+        odd += a[5] * b[5]
+    if n > 2:
+        even += a[2] * b[2] + a[6] * b[6] if n > 6 else a[2] * b[2]
+    if n > 3:
+        odd += a[3] * b[3] + a[7] * b[7] if n > 7 else a[3] * b[3]
+    return (even + odd) + 0.0

@@ -8,10 +8,7 @@
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport NAN, fabs
 
-from steepest.kernels.vectors cimport Vectors
-
-cdef enum:
-    FEW = 8
+from steepest.kernels.vectors cimport FEW, Vectors, dot_of_few
 
 cdef extern from *:
     """
@@ -24,19 +21,6 @@ cdef extern from *:
 cdef inline double total(const double *s) noexcept nogil:
     return ((((s[0] + s[8]) + (s[4] + s[12])) + ((s[2] + s[10]) + (s[6] + s[14])))
             + (((s[1] + s[9]) + (s[5] + s[13])) + ((s[3] + s[11]) + (s[7] + s[15]))))
-
-
-cdef inline double part(const double *a, const double *b, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
-    return 0.0 + a[j] * b[j] if j < n else 0.0
-
-
-cdef inline double dot_of_few(const double *a, const double *b, Py_ssize_t n) noexcept nogil:
-    """The sum of `dot` for n <= 8, of which only these parts are not zero."""
-    cdef double even = part(a, b, 0, n) + part(a, b, 2, n), odd = part(a, b, 1, n) + part(a, b, 3, n)
-    if n > 4:
-        even = (part(a, b, 0, n) + part(a, b, 4, n)) + (part(a, b, 2, n) + part(a, b, 6, n))
-        odd = (part(a, b, 1, n) + part(a, b, 5, n)) + (part(a, b, 3, n) + part(a, b, 7, n))
-    return even + odd
 
 
 cdef double dot(const double *a, const double *b, Py_ssize_t n) noexcept nogil:
