@@ -105,6 +105,7 @@ OURS = [
     ours("steepest nesterov", method="nesterov"),
     ours("steepest adgd", method="adgd"),
     ours("steepest gd", method="gd"),
+    ours("steepest adam, lr 0.1", method="adam", lr=0.1),
 ]
 
 
@@ -122,7 +123,6 @@ SCIPY = [
     scipy_own("L-BFGS-B, 20 pairs", "L-BFGS-B", limit="maxfun", ftol=0, gtol=0, maxcor=20, maxiter=ENDLESS),
     scipy_own("L-BFGS-B, defaults", "L-BFGS-B", limit="maxfun"),
     scipy_own("BFGS", "BFGS", dense=True, gtol=0),
-    scipy_own("BFGS, defaults", "BFGS", dense=True),
     scipy_own("CG", "CG", gtol=0),
     scipy_own("CG, defaults", "CG"),
 ]
