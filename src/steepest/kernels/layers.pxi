@@ -225,14 +225,16 @@ cdef void end_binary(const Ends *ends, floating *type) noexcept nogil:
     cdef floating *slopes = <floating *>ends.slopes
     cdef floating factor, e, z
     cdef Py_ssize_t i, j, at
+    for i in range(ends.rows * ends.row):
+        z = a[i]
+        e = exp_of_negative(-size_of(z))
+        terms[i] = ((<floating>0 if z < 0 else z) - z * y[i]) + log1p_of_fraction(e)
+        slopes[i] = (e if z < 0 else <floating>1) / (<floating>1 + e) - y[i]
     for i in range(ends.rows):
         factor = <floating>ends.factors[i]
         at = i * ends.row
         for j in range(ends.row):
-            z = a[at + j]
-            e = exp_of_negative(-size_of(z))
-            terms[at + j] = ((<floating>0 if z < 0 else z) - z * y[at + j]) + log1p_of_fraction(e)
-            slopes[at + j] = ((e if z < 0 else <floating>1) / (<floating>1 + e) - y[at + j]) * factor
+            slopes[at + j] = slopes[at + j] * factor
     sum_terms(ends, <floating>1)
 
 
@@ -249,10 +251,10 @@ cdef void end_softmax(const Ends *ends, floating *type) noexcept nogil:
         for j in range(ends.columns, ends.row):
             a[at + j] = <floating>-INFINITY
         most[i] = largest_of_row(a + at, ends.row)
-    for i in range(ends.rows):
-        at = i * ends.row
         for j in range(ends.row):
-            slopes[at + j] = exp_of_negative(a[at + j] - most[i])
+            slopes[at + j] = a[at + j] - most[i]
+    for i in range(ends.rows * ends.row):       # one long loop: short ones would read the coefficients again and again
+        slopes[i] = exp_of_negative(slopes[i])
     for i in range(ends.rows):
         sums[i] = sum_of_row(slopes + i * ends.row, ends.row)
     for i in range(ends.rows):
@@ -317,20 +319,18 @@ cdef void add(floating *a, const floating *b, Py_ssize_t count) noexcept nogil:
 
 
 cdef bint finite(const floating *a, Py_ssize_t count) noexcept nogil:
-    """Whether all are numbers; by their bits, for these may be combined in any order."""
-    cdef uint32_t short_bits, short_found = 0
-    cdef uint64_t long_bits, long_found = 0
+    """Whether all are numbers: what is left of one less itself is 0. By bits, which may be joined in any order."""
+    cdef uint32_t short_found = 0
+    cdef uint64_t long_found = 0
     cdef Py_ssize_t i
     if floating is float:
         for i in range(count):
-            short_bits = (steepest_bits_of_float(a[i]) & <uint32_t>0x7F800000) + <uint32_t>0x00800000
-            short_found |= short_bits
-        return short_found >> 31 == 0
+            short_found |= steepest_bits_of_float(a[i] - a[i])
+        return short_found == 0
     else:
         for i in range(count):
-            long_bits = (steepest_bits_of_double(a[i]) & <uint64_t>0x7FF0000000000000) + <uint64_t>0x0010000000000000
-            long_found |= long_bits
-        return long_found >> 63 == 0
+            long_found |= steepest_bits_of_double(a[i] - a[i])
+        return long_found == 0
 
 
 cdef inline floating sign_of(floating x) noexcept nogil:

@@ -67,11 +67,12 @@ def constants_of(x):
 
 
 def polynomial(coefficients, x):
-    """A polynomial by Horner's rule."""
-    total = x.dtype.type(coefficients[-1])
-    for coefficient in coefficients[-2::-1]:
-        total = total * x + x.dtype.type(coefficient)
-    return total
+    """A polynomial by Estrin's rule: neighbours are joined in each round, so that no sum waits long for another."""
+    terms = [x.dtype.type(one) for one in coefficients]
+    while len(terms) > 1:
+        joined = [terms[i] + terms[i + 1] * x for i in range(0, len(terms) - 1, 2)]
+        terms, x = joined + terms[2 * len(joined) :], x * x
+    return terms[0]
 
 
 def _power_of_two(n):
