@@ -352,3 +352,21 @@ def test_every_instruction_set_has_the_same_bits():
                              env=os.environ | {"STEEPEST_ISA": name})
         found.add(run.stdout)
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("dtype", "fd")
+def test_products_of_any_size_have_the_same_bits(dtype):
+    source = np.random.default_rng(0)
+    for rows, terms, columns in itertools.product((1, 3, 8, 13), (0, 1, 20), (1, 7, 16, 50)):
+        start, a, b = (source.normal(size=shape).astype(dtype)
+                       for shape in ((rows, columns), (rows, terms), (terms, columns)))
+        expected = reference.multiply(start.copy(), a, b)
+        for given in (a, np.asfortranarray(a), a[::-1, ::-1].copy()[::-1, ::-1]):
+            assert same_bits(kernel.multiply(start.copy(), given, b), expected)
+
+
+def test_products_that_do_not_fit_are_refused():
+    a, b, c = np.zeros((2, 3)), np.zeros((3, 4)), np.zeros((2, 4))
+    for wrong in ((c, a, b[:2]), (c[:, :3], a, b), (c, a.astype("f"), b), (c, a, b.T.copy().T), (c[0], a, b)):
+        with pytest.raises(ValueError, match="start"):
+            kernel.multiply(*wrong)

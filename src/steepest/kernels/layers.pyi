@@ -9,6 +9,8 @@ from typing_extensions import disjoint_base
 
 from .update import Optimizer
 
+def multiply(start: NDArray[Any], a: NDArray[Any], b: NDArray[Any], repeats: int = 1) -> NDArray[Any]: ...
+
 @disjoint_base
 class Layers:
     def __init__(

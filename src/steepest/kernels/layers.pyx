@@ -91,6 +91,41 @@ cdef struct Epoch:
     int wrong                   # the layer where something is not finite, or -1
 
 
+def multiply(cnp.ndarray start not None, cnp.ndarray a not None, cnp.ndarray b not None, Py_ssize_t repeats=1):
+    """start + a b, in place; see the reference. Rows of `a` may lie along either axis."""
+    cdef int number = cnp.PyArray_TYPE(start), kind = 1 if number == cnp.NPY_DOUBLE else 0
+    cdef Py_ssize_t rows, terms, columns, size = 8 if kind else 4, row, term, i
+    cdef char *memory
+    cdef char *c
+    cdef const char *from_a = <const char *>PyArray_DATA(a)
+    for array in (start, a, b):
+        if (cnp.PyArray_TYPE(array) != number or number not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or array.ndim != 2
+                or not cnp.PyArray_ISBEHAVED_RO(array)):
+            raise ValueError("start, a and b must be matrices of float32 or float64")
+    rows, terms, columns = a.shape[0], a.shape[1], b.shape[1]
+    row, term = a.strides[0] // size, a.strides[1] // size
+    if (b.shape[0] != terms or start.shape[0] != rows or start.shape[1] != columns
+            or not cnp.PyArray_ISCARRAY(start) or not cnp.PyArray_ISCARRAY_RO(b)):
+        raise ValueError("start must be rows of a by columns of b, and both be contiguous")
+    if a.strides[0] % size or a.strides[1] % size:
+        raise ValueError("elements of a must lie whole elements apart")
+    memory = take((rows + terms) * padded(columns), size)
+    try:
+        c = aligned(memory)
+        for i in range(rows + terms):
+            memcpy(c + i * padded(columns) * size,
+                   <const char *>(PyArray_DATA(start) if i < rows else PyArray_DATA(b))
+                   + (i if i < rows else i - rows) * columns * size, columns * size)
+        with nogil:
+            for i in range(repeats):
+                loops.multiply[kind](from_a, row, term, c + rows * padded(columns) * size, padded(columns), c,
+                                     padded(columns), c, padded(columns), rows, terms, columns, True)
+        put_rows(c, padded(columns), <char *>PyArray_DATA(start), 0, rows, columns, <int>size)
+    finally:
+        PyMem_Free(memory)
+    return start
+
+
 cdef class Layers:
     """Dense layers and a loss; see `steepest.reference.layers.Layers`."""
 
