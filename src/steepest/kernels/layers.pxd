@@ -15,8 +15,8 @@ cdef enum:
     CHUNK = 128         # rows that go through the network at a time
 
 # c = start + a b; see layers_tile.h.
-ctypedef void (*multiply_t)(const void *a, Py_ssize_t a_row, Py_ssize_t a_term, const void *b, Py_ssize_t b_row,
-                            void *c, Py_ssize_t c_row, const void *start, Py_ssize_t start_row, Py_ssize_t rows,
+ctypedef void (*multiply_t)(int turned, const void *const *a, const void *b, Py_ssize_t b_row, void *c,
+                            Py_ssize_t c_row, const void *start, Py_ssize_t start_row, Py_ssize_t rows,
                             Py_ssize_t terms, Py_ssize_t columns, int padded) noexcept nogil
 # activate(code, z, slopes, slope, count): values in place of z; derivatives, where they are kept, to slopes.
 ctypedef void (*activate_t)(int code, void *z, void *slopes, double slope, Py_ssize_t count) noexcept nogil

@@ -50,13 +50,12 @@ cdef extern from *:
     #define NAMED(name) steepest_double_##name
     #include "layers_tile.h"
     """
-    void steepest_float_multiply(const float *a, Py_ssize_t a_row, Py_ssize_t a_term, const float *b, Py_ssize_t b_row,
-                                 float *c, Py_ssize_t c_row, const float *start, Py_ssize_t start_row, Py_ssize_t rows,
+    void steepest_float_multiply(int turned, const float *const *a, const float *b, Py_ssize_t b_row, float *c,
+                                 Py_ssize_t c_row, const float *start, Py_ssize_t start_row, Py_ssize_t rows,
                                  Py_ssize_t terms, Py_ssize_t columns, int padded) noexcept nogil
-    void steepest_double_multiply(const double *a, Py_ssize_t a_row, Py_ssize_t a_term, const double *b,
-                                  Py_ssize_t b_row, double *c, Py_ssize_t c_row, const double *start,
-                                  Py_ssize_t start_row, Py_ssize_t rows, Py_ssize_t terms, Py_ssize_t columns,
-                                  int padded) noexcept nogil
+    void steepest_double_multiply(int turned, const double *const *a, const double *b, Py_ssize_t b_row, double *c,
+                                  Py_ssize_t c_row, const double *start, Py_ssize_t start_row, Py_ssize_t rows,
+                                  Py_ssize_t terms, Py_ssize_t columns, int padded) noexcept nogil
 
 
 cdef void activate(int code, floating *z, floating *slopes, double slope, Py_ssize_t count) noexcept nogil:

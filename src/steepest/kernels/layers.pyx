@@ -57,12 +57,15 @@ cdef struct Layer:
 
 # Rows on their way through the network: what one thread needs.
 cdef struct Work:
+    const char **inputs         # where the rows of each matrix begin: of x, of the values, of the deltas
     char *x
     char *y
     int64_t *labels
     char **values
     char **slopes
     char *deltas[2]
+    const char **value_rows
+    const char **delta_rows
     double *weights
     double *factors
     double *losses
@@ -92,35 +95,39 @@ cdef struct Epoch:
 
 
 def multiply(cnp.ndarray start not None, cnp.ndarray a not None, cnp.ndarray b not None, Py_ssize_t repeats=1):
-    """start + a b, in place; see the reference. Rows of `a` may lie along either axis."""
+    """start + a b, in place; see the reference. Rows of `a` are contiguous, or its columns."""
     cdef int number = cnp.PyArray_TYPE(start), kind = 1 if number == cnp.NPY_DOUBLE else 0
-    cdef Py_ssize_t rows, terms, columns, size = 8 if kind else 4, row, term, i
+    cdef Py_ssize_t rows, terms, columns, row, i, size = 8 if kind else 4
+    cdef bint turned
     cdef char *memory
     cdef char *c
-    cdef const char *from_a = <const char *>PyArray_DATA(a)
+    cdef const char **places
     for array in (start, a, b):
         if (cnp.PyArray_TYPE(array) != number or number not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE) or array.ndim != 2
                 or not cnp.PyArray_ISBEHAVED_RO(array)):
             raise ValueError("start, a and b must be matrices of float32 or float64")
     rows, terms, columns = a.shape[0], a.shape[1], b.shape[1]
-    row, term = a.strides[0] // size, a.strides[1] // size
+    row, turned = padded(columns), a.strides[1] != size
     if (b.shape[0] != terms or start.shape[0] != rows or start.shape[1] != columns
             or not cnp.PyArray_ISCARRAY(start) or not cnp.PyArray_ISCARRAY_RO(b)):
         raise ValueError("start must be rows of a by columns of b, and both be contiguous")
-    if a.strides[0] % size or a.strides[1] % size:
-        raise ValueError("elements of a must lie whole elements apart")
-    memory = take((rows + terms) * padded(columns), size)
+    if turned and a.strides[0] != size:
+        raise ValueError("rows or columns of a must be contiguous, beside a start and b that fit")
+    memory = take((rows + terms) * (row + 2), size)
     try:
         c = aligned(memory)
-        for i in range(rows + terms):
-            memcpy(c + i * padded(columns) * size,
-                   <const char *>(PyArray_DATA(start) if i < rows else PyArray_DATA(b))
-                   + (i if i < rows else i - rows) * columns * size, columns * size)
+        places = <const char **>(c + (rows + terms) * row * size)
+        for i in range(terms if turned else rows):
+            places[i] = <const char *>PyArray_DATA(a) + i * a.strides[1 if turned else 0]
+        for i in range(rows):
+            memcpy(c + i * row * size, <const char *>PyArray_DATA(start) + i * columns * size, columns * size)
+        for i in range(terms):
+            memcpy(c + (rows + i) * row * size, <const char *>PyArray_DATA(b) + i * columns * size, columns * size)
         with nogil:
             for i in range(repeats):
-                loops.multiply[kind](from_a, row, term, c + rows * padded(columns) * size, padded(columns), c,
-                                     padded(columns), c, padded(columns), rows, terms, columns, True)
-        put_rows(c, padded(columns), <char *>PyArray_DATA(start), 0, rows, columns, <int>size)
+                loops.multiply[kind](turned, <const void *const *>places, c + rows * row * size, row, c, row, c, row,
+                                     rows, terms, columns, True)
+        put_rows(c, row, <char *>PyArray_DATA(start), 0, rows, columns, <int>size)
     finally:
         PyMem_Free(memory)
     return start
@@ -225,7 +232,8 @@ cdef class Layers:
             room += (2 if self.layers[i].keeps else 1) * self.layers[i].row
         while self.work_count < count:
             work = &self.works[self.work_count]
-            memory = take(CHUNK * (room * self.size + 4 * 8) + 2 * self.depth * sizeof(char *), 1)
+            memory = take(CHUNK * (room * self.size + 4 * 8 + (2 + self.depth) * sizeof(char *))
+                          + 2 * self.depth * sizeof(char *), 1)
             work.memory, memory = memory, aligned(memory)
             work.labels, memory = <int64_t *>memory, memory + CHUNK * 8
             work.weights, memory = <double *>memory, memory + CHUNK * 8
@@ -237,9 +245,13 @@ cdef class Layers:
                 work.deltas[i], memory = memory, memory + CHUNK * self.widest * self.size
             work.values = <char **>(aligned(work.memory) + CHUNK * (room * self.size + 4 * 8))
             work.slopes = work.values + self.depth
+            work.inputs = <const char **>(work.slopes + self.depth)
+            work.value_rows = work.inputs + CHUNK
+            work.delta_rows = work.value_rows + self.depth * CHUNK
             for i in range(self.depth):
                 layer = &self.layers[i]
                 work.values[i], memory = memory, memory + CHUNK * layer.row * self.size
+                point_to(work.values[i], layer.row * self.size, work.value_rows + i * CHUNK, CHUNK)
                 if layer.keeps:
                     work.slopes[i], memory = memory, memory + CHUNK * layer.row * self.size
             self.work_count += 1
@@ -541,8 +553,13 @@ cdef class Layers:
         cdef Py_ssize_t i
         cdef double loss = self.losses[part]
         cdef Layer *last = &self.layers[self.depth - 1]
-        take_rows(rows.x, rows.x_row, rows.x_column, rows, first, count, self.layers[0].inputs, self.size, work.x,
-                  self.layers[0].before)
+        if rows.x_column == self.size:
+            for i in range(count):
+                work.inputs[i] = rows.x + place_of(rows, first + i) * rows.x_row
+        else:
+            take_rows(rows.x, rows.x_row, rows.x_column, rows, first, count, self.layers[0].inputs, self.size, work.x,
+                      self.layers[0].before)
+            point_to(work.x, self.layers[0].before * self.size, work.inputs, count)
         self.go_forward(part, first, count, work)
         if rows.y == NULL:
             return
@@ -562,12 +579,10 @@ cdef class Layers:
     cdef void go_forward(self, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, Work *work) noexcept nogil:
         cdef Py_ssize_t i
         cdef Layer *layer
-        cdef const char *before = work.x
         for i in range(self.depth):
             layer = &self.layers[i]
-            loops.multiply[self.kind](before, layer.before, 1, layer.matrix, layer.matrix_row, work.values[i],
+            loops.multiply[self.kind](False, rows_before(work, i), layer.matrix, layer.matrix_row, work.values[i],
                                       layer.row, layer.start, 0, count, layer.inputs, layer.outputs, True)
-            before = work.values[i]
             loops.activate[self.kind](layer.activation, work.values[i],
                                       work.slopes[i] if layer.keeps and goes_back(&self.rows) else NULL, self.slope,
                                       count * layer.row)
@@ -601,23 +616,25 @@ cdef class Layers:
             if self.rows.deltas != NULL:
                 put_rows(d, layer.row, self.rows.deltas[i], first, count, layer.outputs, self.size)
             if gradient != NULL:
-                self.add_products(layer, work.values[i - 1] if i > 0 else work.x, d, gradient, fresh, count)
+                self.add_products(layer, rows_before(work, i), d, gradient, fresh, count)
             if i > 0 or self.rows.by_inputs:
-                loops.multiply[self.kind](d, layer.row, 1, layer.turned, layer.before, other, layer.before,
-                                          self.zeros, 0, count, layer.outputs, layer.inputs, True)
+                point_to(d, layer.row * self.size, work.delta_rows, count)
+                loops.multiply[self.kind](False, <const void *const *>work.delta_rows, layer.turned, layer.before,
+                                          other, layer.before, self.zeros, 0, count, layer.outputs, layer.inputs, True)
                 d, other = other, d
         if self.rows.by_inputs:
             put_rows(d, self.layers[0].before, self.rows.inputs, first, count, self.layers[0].inputs, self.size)
 
-    cdef void add_products(self, const Layer *layer, const char *values, const char *d, char *gradient, bint fresh,
-                           Py_ssize_t count) noexcept nogil:
+    cdef void add_products(self, const Layer *layer, const void *const *values, const char *d, char *gradient,
+                           bint fresh, Py_ssize_t count) noexcept nogil:
         """The gradient of one layer: values times deltas, and deltas times 1."""
         cdef char *weights = gradient + layer.weights * self.size
         cdef char *biases = gradient + layer.biases * self.size
-        loops.multiply[self.kind](values, 1, layer.before, d, layer.row, weights, layer.outputs,
+        cdef const void *ones = self.ones
+        loops.multiply[self.kind](True, values, d, layer.row, weights, layer.outputs,
                                   self.zeros if fresh else weights, 0 if fresh else layer.outputs, layer.inputs,
                                   count, layer.outputs, False)
-        loops.multiply[self.kind](self.ones, 0, 0, d, layer.row, biases, layer.outputs,
+        loops.multiply[self.kind](False, &ones, d, layer.row, biases, layer.outputs,
                                   self.zeros if fresh else biases, 0, 1, count, layer.outputs, False)
 
     cdef int train(self, const char *parameters, Optimizer optimizer, Epoch *run) except -1 nogil:
@@ -707,6 +724,17 @@ cdef void take_rows(const char *start, Py_ssize_t row, Py_ssize_t column, const 
             for j in range(columns):
                 (<float *>to)[j] = (<const float *>(at + j * column))[0]
         to += to_row * size
+
+
+cdef inline const void *const *rows_before(const Work *work, Py_ssize_t i) noexcept nogil:
+    """Where the rows lie that enter layer i."""
+    return <const void *const *>(work.value_rows + (i - 1) * CHUNK if i > 0 else work.inputs)
+
+
+cdef void point_to(const char *start, Py_ssize_t row, const char **places, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        places[i] = start + i * row
 
 
 cdef void take_answers(const Rows *rows, Py_ssize_t first, Py_ssize_t count, Py_ssize_t outputs, Py_ssize_t row,

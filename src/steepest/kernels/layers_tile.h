@@ -14,11 +14,11 @@ typedef REAL NAMED(vector);
 #define VECTOR_LANES ((Py_ssize_t)1)
 #endif
 
-/* Some elements, fewer than two vectors' worth of bytes at a time. */
-static STEEPEST_INLINE void NAMED(copy)(REAL *to, const REAL *from, Py_ssize_t count)
+/* Copy fewer than `bound` elements, a power of two at a time. */
+static STEEPEST_INLINE void NAMED(copy)(const Py_ssize_t bound, REAL *to, const REAL *from, Py_ssize_t count)
 {
 #define STEEPEST_COPY(size) \
-    if (count & (size)) { \
+    if ((size) < bound && (count & (size))) { \
         memcpy(to, from, (size) * sizeof(REAL)); \
         to += (size); \
         from += (size); \
@@ -32,9 +32,9 @@ static STEEPEST_INLINE void NAMED(copy)(REAL *to, const REAL *from, Py_ssize_t c
 #undef STEEPEST_COPY
 }
 
-/* rows x vectors elements of c = start + a b. Both numbers are constants wherever this is inlined. */
-static STEEPEST_INLINE void NAMED(tile)(const int rows, const int vectors, const REAL *a, Py_ssize_t a_row,
-                                        Py_ssize_t a_term, const REAL *b, Py_ssize_t b_row, REAL *c, Py_ssize_t c_row,
+/* rows x vectors elements of c = start + a b. These numbers and `turned` are constants wherever this is inlined. */
+static STEEPEST_INLINE void NAMED(tile)(const int rows, const int vectors, const int turned, const REAL *const *a,
+                                        Py_ssize_t first, const REAL *b, Py_ssize_t b_row, REAL *c, Py_ssize_t c_row,
                                         const REAL *start, Py_ssize_t start_row, Py_ssize_t terms, Py_ssize_t columns)
 {
     NAMED(vector) sum[STEEPEST_ROWS][STEEPEST_VECTORS];
@@ -54,12 +54,11 @@ static STEEPEST_INLINE void NAMED(tile)(const int rows, const int vectors, const
             factor[j] = *(const NAMED(vector) *)(b + j * VECTOR_LANES);
         STEEPEST_UNROLL
         for (i = 0; i < rows; i++) {
-            const REAL one = a[i * a_row];
+            const REAL one = turned ? a[k][first + i] : a[first + i][k];
             STEEPEST_UNROLL
             for (j = 0; j < vectors; j++)
                 sum[i][j] += one * factor[j];
         }
-        a += a_term;
         b += b_row;
     }
     STEEPEST_UNROLL
@@ -69,21 +68,20 @@ static STEEPEST_INLINE void NAMED(tile)(const int rows, const int vectors, const
         for (j = 0; j < vectors; j++)
             *(NAMED(vector) *)(to + j * VECTOR_LANES) = sum[i][j];
         if (!whole)
-            NAMED(copy)(c + i * c_row, edge, columns);
+            NAMED(copy)(vectors * VECTOR_LANES, c + i * c_row, edge, columns);
     }
 }
 
 /* All rows of one panel of columns, in tiles that grow lower at the end. */
-static STEEPEST_INLINE void NAMED(panel)(const int vectors, const REAL *a, Py_ssize_t a_row, Py_ssize_t a_term,
-                                         const REAL *b, Py_ssize_t b_row, REAL *c, Py_ssize_t c_row,
-                                         const REAL *start, Py_ssize_t start_row, Py_ssize_t rows, Py_ssize_t terms,
-                                         Py_ssize_t columns)
+static STEEPEST_INLINE void NAMED(panel)(const int vectors, const int turned, const REAL *const *a, const REAL *b,
+                                         Py_ssize_t b_row, REAL *c, Py_ssize_t c_row, const REAL *start,
+                                         Py_ssize_t start_row, Py_ssize_t rows, Py_ssize_t terms, Py_ssize_t columns)
 {
     Py_ssize_t i = 0;
 #define STEEPEST_TILES(height) \
     for (; i + (height) <= rows; i += (height)) \
-        NAMED(tile)(height, vectors, a + i * a_row, a_row, a_term, b, b_row, c + i * c_row, c_row, \
-                    start + i * start_row, start_row, terms, columns);
+        NAMED(tile)(height, vectors, turned, a, i, b, b_row, c + i * c_row, c_row, start + i * start_row, start_row, \
+                    terms, columns);
 #if STEEPEST_ROWS > 4
     STEEPEST_TILES(8)
 #endif
@@ -93,37 +91,44 @@ static STEEPEST_INLINE void NAMED(panel)(const int vectors, const REAL *a, Py_ss
 #undef STEEPEST_TILES
 }
 
-/* c = start + a b, where element (i, k) of a lies at a[i a_row + k a_term], and the rows of b and c are so far apart.
- * start_row is 0 where every row starts from the same. Of b and start whole vectors are read; nothing is written beyond
- * the columns of c, unless it is said to be padded. */
-static void NAMED(multiply)(const REAL *a, Py_ssize_t a_row, Py_ssize_t a_term, const REAL *b, Py_ssize_t b_row,
-                            REAL *c, Py_ssize_t c_row, const REAL *start, Py_ssize_t start_row, Py_ssize_t rows,
-                            Py_ssize_t terms, Py_ssize_t columns, int padded)
+/* All panels. */
+static STEEPEST_INLINE void NAMED(panels)(const int turned, const REAL *const *a, const REAL *b, Py_ssize_t b_row,
+                                          REAL *c, Py_ssize_t c_row, const REAL *start, Py_ssize_t start_row,
+                                          Py_ssize_t rows, Py_ssize_t terms, Py_ssize_t columns, int padded)
 {
-    Py_ssize_t vectors = (columns + VECTOR_LANES - 1) / VECTOR_LANES, first = 0;
-    const Py_ssize_t panels = (vectors + STEEPEST_VECTORS - 1) / STEEPEST_VECTORS;
-    Py_ssize_t left = panels;
+    Py_ssize_t vectors = (columns + VECTOR_LANES - 1) / VECTOR_LANES;
+    Py_ssize_t left = (vectors + STEEPEST_VECTORS - 1) / STEEPEST_VECTORS;
     if (padded)
         columns = vectors * VECTOR_LANES;
     for (; left > 0; left--) {
-        const Py_ssize_t width = (vectors + left - 1) / left, room = columns - first;
-        const REAL *b_here = b + first, *start_here = start + first;
-        REAL *c_here = c + first;
-        switch (width) {
+        const Py_ssize_t width = (vectors + left - 1) / left;
+        if (width == 1)
+            NAMED(panel)(1, turned, a, b, b_row, c, c_row, start, start_row, rows, terms, columns);
+        else if (width == 2)
+            NAMED(panel)(2, turned, a, b, b_row, c, c_row, start, start_row, rows, terms, columns);
 #if STEEPEST_VECTORS > 2
-        case 3:
-            NAMED(panel)(3, a, a_row, a_term, b_here, b_row, c_here, c_row, start_here, start_row, rows, terms, room);
-            break;
+        else
+            NAMED(panel)(3, turned, a, b, b_row, c, c_row, start, start_row, rows, terms, columns);
 #endif
-        case 2:
-            NAMED(panel)(2, a, a_row, a_term, b_here, b_row, c_here, c_row, start_here, start_row, rows, terms, room);
-            break;
-        default:
-            NAMED(panel)(1, a, a_row, a_term, b_here, b_row, c_here, c_row, start_here, start_row, rows, terms, room);
-        }
         vectors -= width;
-        first += width * VECTOR_LANES;
+        columns -= width * VECTOR_LANES;
+        b += width * VECTOR_LANES;
+        c += width * VECTOR_LANES;
+        start += width * VECTOR_LANES;
     }
+}
+
+/* c = start + a b. The rows of a lie where `a` points to, or when it is turned its columns; the rows of b and c are so
+ * far apart; start_row is 0 where every row starts from the same. Of b and start whole vectors are read; nothing is
+ * written beyond the columns of c, unless it is said to be padded. */
+static void NAMED(multiply)(int turned, const REAL *const *a, const REAL *b, Py_ssize_t b_row, REAL *c,
+                            Py_ssize_t c_row, const REAL *start, Py_ssize_t start_row, Py_ssize_t rows,
+                            Py_ssize_t terms, Py_ssize_t columns, int padded)
+{
+    if (turned)
+        NAMED(panels)(1, a, b, b_row, c, c_row, start, start_row, rows, terms, columns, padded);
+    else
+        NAMED(panels)(0, a, b, b_row, c, c_row, start, start_row, rows, terms, columns, padded);
 }
 
 #undef VECTOR_LANES
