@@ -1,8 +1,8 @@
-"""Feed-forward networks of dense layers, forward and backward, a whole epoch at a time. The twin of reference/layers.py.
+"""Networks of dense layers, forward and backward, a whole epoch at a time. The twin of reference/layers.py.
 
 Here because of a step on a small network all but a few microseconds is otherwise Python. The arithmetic stands in the
-reference, its loops in layers.pxi, built for several instruction sets; this file chooses one at import, looks at arrays,
-and leads rows through the layers. Tested in tests/test_layers.py.
+reference, its loops in layers.pxi, built for several instruction sets; this file chooses one at import and looks at
+arrays; _passes.pxi leads their rows through the layers. Tested in tests/test_layers.py.
 
 What limits it: the products, of which an element is the same sum whatever the tile, the instruction set or the number
 of threads; rows go through in chunks that stay in the second cache, and weights are read where they lie.
@@ -97,7 +97,7 @@ cdef struct Epoch:
 def multiply(cnp.ndarray start not None, cnp.ndarray a not None, cnp.ndarray b not None, Py_ssize_t repeats=1):
     """start + a b, in place; see the reference. Rows of `a` are contiguous, or its columns."""
     cdef int number = cnp.PyArray_TYPE(start), kind = 1 if number == cnp.NPY_DOUBLE else 0
-    cdef Py_ssize_t rows, terms, columns, row, i, size = 8 if kind else 4
+    cdef Py_ssize_t rows, terms, columns, row, i, _, size = 8 if kind else 4
     cdef bint turned
     cdef char *memory
     cdef char *c
@@ -107,7 +107,7 @@ def multiply(cnp.ndarray start not None, cnp.ndarray a not None, cnp.ndarray b n
                 or not cnp.PyArray_ISBEHAVED_RO(array)):
             raise ValueError("start, a and b must be matrices of float32 or float64")
     rows, terms, columns = a.shape[0], a.shape[1], b.shape[1]
-    row, turned = padded(columns), a.strides[1] != size
+    row, turned = padded(columns), a.strides[1] != size and a.size > 0
     if (b.shape[0] != terms or start.shape[0] != rows or start.shape[1] != columns
             or not cnp.PyArray_ISCARRAY(start) or not cnp.PyArray_ISCARRAY_RO(b)):
         raise ValueError("start must be rows of a by columns of b, and both be contiguous")
@@ -124,7 +124,7 @@ def multiply(cnp.ndarray start not None, cnp.ndarray a not None, cnp.ndarray b n
         for i in range(terms):
             memcpy(c + (rows + i) * row * size, <const char *>PyArray_DATA(b) + i * columns * size, columns * size)
         with nogil:
-            for i in range(repeats):
+            for _ in range(repeats):
                 loops.multiply[kind](turned, <const void *const *>places, c + rows * row * size, row, c, row, c, row,
                                      rows, terms, columns, True)
         put_rows(c, row, <char *>PyArray_DATA(start), 0, rows, columns, <int>size)
@@ -220,7 +220,6 @@ cdef class Layers:
     cdef int provide(self, int count) except -1:
         """Memory for so many threads."""
         cdef Work *work
-        cdef Work *works
         cdef Layer *layer
         cdef Py_ssize_t i, room = padded(self.sizes[0]) + self.layers[self.depth - 1].row + 2 * self.widest
         cdef char *memory
@@ -410,7 +409,7 @@ cdef class Layers:
             optimizer.begin_steps(parameters)
             try:
                 with nogil:
-                    self.train(start, optimizer, &run)
+                    train(self, start, optimizer, &run)
             finally:
                 optimizer.end_steps()
         finally:
@@ -419,7 +418,6 @@ cdef class Layers:
                 None if run.wrong < 0 else (run.made, run.wrong))
 
     cdef int take_order(self, cnp.ndarray order, Py_ssize_t batch, cnp.ndarray rates, Epoch *run) except -1:
-        cdef Py_ssize_t i
         cdef const Py_ssize_t *places = <const Py_ssize_t *>PyArray_DATA(order)
         if cnp.PyArray_TYPE(order) != cnp.NPY_INTP or order.ndim != 1 or not cnp.PyArray_ISCARRAY_RO(order):
             raise ValueError("order must be contiguous rows of x, as intp")
@@ -440,7 +438,7 @@ cdef class Layers:
                 and 0 <= first <= last <= self.rows.parts):
             raise ValueError("these parts are not under way")
         with nogil:
-            self.run_parts(first, last, &self.works[i])
+            run_parts(self, first, last, &self.works[i])
         return 0
 
     # what is done
@@ -451,8 +449,8 @@ cdef class Layers:
         cdef const char *start = <const char *>PyArray_DATA(parameters)
         self.provide_for(self.rows.count)
         with nogil:
-            self.rows.total = self.total_of()
-            loss = self.run_rows(start)
+            self.rows.total = total_of(self)
+            loss = run_rows(self, start)
         return loss
 
     cdef int provide_for(self, Py_ssize_t rows) except -1:
@@ -463,301 +461,6 @@ cdef class Layers:
             self.provide_gradients(parts)
         return 0
 
-    cdef double total_of(self) noexcept nogil:
-        """The sum of the weights of the rows, in order."""
-        cdef double total = 0.0
-        cdef Py_ssize_t i
-        if self.rows.weight == NULL:
-            return <double>self.rows.count
-        for i in range(self.rows.count):
-            total += (<const double *>(self.rows.weight + place_of(&self.rows, i) * self.rows.weight_row))[0]
-        return total
 
-    cdef double run_rows(self, const char *parameters) except? -1 nogil:
-        cdef Rows *rows = &self.rows
-        cdef Py_ssize_t i, step
-        cdef double loss = 0.0
-        rows.part = part_of(rows.count, self.operations)
-        rows.parts = (rows.count + rows.part - 1) // rows.part
-        self.prepare(parameters)
-        if self.threads > 1 and rows.parts > 1:
-            with gil:
-                self.share(self.work, 0, rows.parts, np.zeros(min(self.threads, rows.parts), np.intc))
-        else:
-            self.run_parts(0, rows.parts, self.works)
-        step = 1
-        while step < rows.parts:
-            i = 0
-            while i + step < rows.parts:
-                self.losses[i] = self.losses[i] + self.losses[i + step]
-                if rows.by_weights:
-                    loops.add[self.kind](self.gradients + i * self.count * self.size,
-                                         self.gradients + (i + step) * self.count * self.size, self.count)
-                i += 2 * step
-            step *= 2
-        if rows.y != NULL and rows.total > 0:
-            loss = self.losses[0] / rows.total
-        return loss + self.penalize(parameters)
-
-    cdef double penalize(self, const char *parameters) noexcept nogil:
-        """What the weights add to the loss and to its gradient."""
-        cdef double penalty = 0.0
-        cdef Py_ssize_t i, at
-        if self.l2 == 0 and self.l1 == 0 or self.rows.y == NULL:
-            return 0.0
-        for i in range(self.depth):
-            at = self.layers[i].weights * self.size
-            penalty += loops.penalize[self.kind](
-                parameters + at, self.gradients + at if self.rows.by_weights else NULL, self.l2, self.l1,
-                self.layers[i].inputs * self.layers[i].outputs)
-        return penalty
-
-    cdef void prepare(self, const char *parameters) noexcept nogil:
-        """Biases and weights in the form that the products need."""
-        cdef Py_ssize_t i, k, size = self.size
-        cdef Layer *layer
-        cdef const char *weights
-        for i in range(self.depth):
-            layer = &self.layers[i]
-            weights = parameters + layer.weights * size
-            memcpy(layer.start, parameters + layer.biases * size, layer.outputs * size)
-            layer.matrix, layer.matrix_row = weights, layer.outputs
-            if not layer.lies:
-                for k in range(layer.inputs):
-                    memcpy(layer.packed + k * layer.row * size, weights + k * layer.outputs * size,
-                           layer.outputs * size)
-                layer.matrix, layer.matrix_row = layer.packed, layer.row
-            if self.rows.by_inputs or i > 0 and goes_back(&self.rows):
-                loops.transpose[self.kind](weights, layer.inputs, layer.outputs, layer.turned, layer.before)
-
-    cdef int run_parts(self, Py_ssize_t first, Py_ssize_t last, Work *work) except -1 nogil:
-        cdef Py_ssize_t part, at, end, chunk
-        cdef long long looked = steepest_milliseconds()
-        for part in range(first, last):
-            self.losses[part], self.wrong[part] = 0.0, -1
-            at, end = part * self.rows.part, min((part + 1) * self.rows.part, self.rows.count)
-            while at < end:
-                chunk = min(CHUNK, end - at)
-                self.run_chunk(part, at, chunk, work)
-                at += chunk
-                if steepest_milliseconds() - looked >= BETWEEN_CHECKS:
-                    looked = steepest_milliseconds()
-                    with gil:
-                        PyErr_CheckSignals()
-        return 0
-
-    cdef void run_chunk(self, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, Work *work) noexcept nogil:
-        """Some rows there and back."""
-        cdef Rows *rows = &self.rows
-        cdef Ends ends
-        cdef Py_ssize_t i
-        cdef double loss = self.losses[part]
-        cdef Layer *last = &self.layers[self.depth - 1]
-        if rows.x_column == self.size:
-            for i in range(count):
-                work.inputs[i] = rows.x + place_of(rows, first + i) * rows.x_row
-        else:
-            take_rows(rows.x, rows.x_row, rows.x_column, rows, first, count, self.layers[0].inputs, self.size, work.x,
-                      self.layers[0].before)
-            point_to(work.x, self.layers[0].before * self.size, work.inputs, count)
-        self.go_forward(part, first, count, work)
-        if rows.y == NULL:
-            return
-        take_answers(rows, first, count, last.outputs, last.row, self.size, work)
-        ends.code, ends.delta, ends.outputs, ends.y = self.loss, self.delta, work.values[self.depth - 1], work.y
-        ends.labels = work.labels if rows.labels else NULL
-        ends.factors, ends.losses = work.factors, work.losses
-        ends.slopes, ends.terms = work.deltas[0], work.deltas[1]
-        ends.rows, ends.columns, ends.row = count, last.outputs, last.row
-        loops.end[self.kind](&ends, NULL)
-        for i in range(count):
-            loss += work.weights[i] * work.losses[i]
-        self.losses[part] = loss
-        if goes_back(rows):
-            self.go_back(part, first, count, work)
-
-    cdef void go_forward(self, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, Work *work) noexcept nogil:
-        cdef Py_ssize_t i
-        cdef Layer *layer
-        for i in range(self.depth):
-            layer = &self.layers[i]
-            loops.multiply[self.kind](False, rows_before(work, i), layer.matrix, layer.matrix_row, work.values[i],
-                                      layer.row, layer.start, 0, count, layer.inputs, layer.outputs, True)
-            loops.activate[self.kind](layer.activation, work.values[i],
-                                      work.slopes[i] if layer.keeps and goes_back(&self.rows) else NULL, self.slope,
-                                      count * layer.row)
-            if (self.rows.watched and not 0 <= self.wrong[part] <= i
-                    and not loops.finite[self.kind](work.values[i], count * layer.row)
-                    and not self.are_finite(work.values[i], layer, count)):
-                self.wrong[part] = <int>i
-            if self.rows.layers != NULL and self.rows.layers[i] != NULL:
-                put_rows(work.values[i], layer.row, self.rows.layers[i], first, count, layer.outputs, self.size)
-
-    cdef bint are_finite(self, const char *values, const Layer *layer, Py_ssize_t count) noexcept nogil:
-        """The same without the padding, in which anything may stand."""
-        cdef Py_ssize_t i
-        for i in range(count):
-            if not loops.finite[self.kind](values + i * layer.row * self.size, layer.outputs):
-                return False
-        return True
-
-    cdef void go_back(self, Py_ssize_t part, Py_ssize_t first, Py_ssize_t count, Work *work) noexcept nogil:
-        """Deltas from the last layer to the first, and what they add to the gradient of the part."""
-        cdef char *gradient = self.gradients + part * self.count * self.size if self.rows.by_weights else NULL
-        cdef char *d = work.deltas[0]
-        cdef char *other = work.deltas[1]
-        cdef bint fresh = first == part * self.rows.part
-        cdef Py_ssize_t i
-        cdef Layer *layer
-        for i in range(self.depth - 1, -1, -1):
-            layer = &self.layers[i]
-            loops.slant[self.kind](layer.activation, d, work.values[i], work.slopes[i] if layer.keeps else NULL,
-                                   self.slope, count * layer.row)
-            if self.rows.deltas != NULL:
-                put_rows(d, layer.row, self.rows.deltas[i], first, count, layer.outputs, self.size)
-            if gradient != NULL:
-                self.add_products(layer, rows_before(work, i), d, gradient, fresh, count)
-            if i > 0 or self.rows.by_inputs:
-                point_to(d, layer.row * self.size, work.delta_rows, count)
-                loops.multiply[self.kind](False, <const void *const *>work.delta_rows, layer.turned, layer.before,
-                                          other, layer.before, self.zeros, 0, count, layer.outputs, layer.inputs, True)
-                d, other = other, d
-        if self.rows.by_inputs:
-            put_rows(d, self.layers[0].before, self.rows.inputs, first, count, self.layers[0].inputs, self.size)
-
-    cdef void add_products(self, const Layer *layer, const void *const *values, const char *d, char *gradient,
-                           bint fresh, Py_ssize_t count) noexcept nogil:
-        """The gradient of one layer: values times deltas, and deltas times 1."""
-        cdef char *weights = gradient + layer.weights * self.size
-        cdef char *biases = gradient + layer.biases * self.size
-        cdef const void *ones = self.ones
-        loops.multiply[self.kind](True, values, d, layer.row, weights, layer.outputs,
-                                  self.zeros if fresh else weights, 0 if fresh else layer.outputs, layer.inputs,
-                                  count, layer.outputs, False)
-        loops.multiply[self.kind](False, &ones, d, layer.row, biases, layer.outputs,
-                                  self.zeros if fresh else biases, 0, 1, count, layer.outputs, False)
-
-    cdef int train(self, const char *parameters, Optimizer optimizer, Epoch *run) except -1 nogil:
-        """Batch after batch, until the rows are all seen or something is not finite."""
-        cdef double loss
-        cdef Py_ssize_t i
-        cdef long long looked = steepest_milliseconds()
-        self.rows.order = run.order
-        while run.seen < run.rows:
-            self.rows.order = run.order + run.seen
-            self.rows.count = min(run.batch, run.rows - run.seen)
-            self.rows.total = self.total_of()
-            loss = self.run_rows(parameters)
-            for i in range(self.rows.parts):
-                if self.wrong[i] >= 0 and not 0 <= run.wrong < self.wrong[i]:
-                    run.wrong = self.wrong[i]
-            if run.wrong < 0 and not isfinite(loss):
-                run.wrong = <int>self.depth
-            if run.wrong >= 0:
-                return 0
-            if run.rates != NULL:
-                optimizer.set_rate(run.rates[run.made])
-            optimizer.step_along(self.gradients)
-            run.total += loss * self.rows.count
-            run.seen += self.rows.count
-            run.made += 1
-            if steepest_milliseconds() - looked >= BETWEEN_CHECKS:
-                looked = steepest_milliseconds()
-                with gil:
-                    PyErr_CheckSignals()
-                    optimizer.check_parameter(0)
-        return 0
-
-
-cdef inline Py_ssize_t padded(Py_ssize_t count) noexcept nogil:
-    return (count + PADDING - 1) & ~<Py_ssize_t>(PADDING - 1)
-
-
-cdef char *take(Py_ssize_t count, Py_ssize_t size) except NULL:
-    """Memory for so many elements, all 0, and what it takes to begin at a line of the cache."""
-    cdef char *memory = <char *>PyMem_Calloc(count + LINE // size + 1, size)
-    if memory == NULL:
-        raise MemoryError()
-    return memory
-
-
-cdef inline char *aligned(char *memory) noexcept nogil:
-    return memory + (-<size_t>memory & (LINE - 1))
-
-
-cdef Py_ssize_t part_of(Py_ssize_t rows, Py_ssize_t operations) noexcept nogil:
-    """How many rows make a part; see the reference."""
-    cdef Py_ssize_t least = max((rows + PARTS - 1) // PARTS, (WORTH + operations - 1) // operations)
-    return min((least + CHUNK - 1) // CHUNK, (rows + CHUNK - 1) // CHUNK) * CHUNK
-
-
-cdef inline bint goes_back(const Rows *rows) noexcept nogil:
-    return rows.by_weights or rows.by_inputs or rows.deltas != NULL
-
-
-cdef inline Py_ssize_t place_of(const Rows *rows, Py_ssize_t i) noexcept nogil:
-    """Which row of x is the i-th."""
-    return rows.order[i] if rows.order != NULL else i
-
-
-cdef bint in_range(const Py_ssize_t *places, Py_ssize_t count, Py_ssize_t bound) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(count):
-        if not 0 <= places[i] < bound:
-            return False
-    return True
-
-
-cdef void take_rows(const char *start, Py_ssize_t row, Py_ssize_t column, const Rows *rows, Py_ssize_t first,
-                    Py_ssize_t count, Py_ssize_t columns, int size, char *to, Py_ssize_t to_row) noexcept nogil:
-    """Copy rows, whatever their strides, to lie `to_row` elements apart."""
-    cdef Py_ssize_t i, j
-    cdef const char *at
-    for i in range(count):
-        at = start + place_of(rows, first + i) * row
-        if column == size:
-            memcpy(to, at, columns * size)
-        elif size == 8:
-            for j in range(columns):
-                (<double *>to)[j] = (<const double *>(at + j * column))[0]
-        else:
-            for j in range(columns):
-                (<float *>to)[j] = (<const float *>(at + j * column))[0]
-        to += to_row * size
-
-
-cdef inline const void *const *rows_before(const Work *work, Py_ssize_t i) noexcept nogil:
-    """Where the rows lie that enter layer i."""
-    return <const void *const *>(work.value_rows + (i - 1) * CHUNK if i > 0 else work.inputs)
-
-
-cdef void point_to(const char *start, Py_ssize_t row, const char **places, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(count):
-        places[i] = start + i * row
-
-
-cdef void take_answers(const Rows *rows, Py_ssize_t first, Py_ssize_t count, Py_ssize_t outputs, Py_ssize_t row,
-                       int size, Work *work) noexcept nogil:
-    """What the outputs are compared with, and how much each row counts."""
-    cdef Py_ssize_t i, place
-    cdef double factor = 1 / rows.total if rows.total > 0 else 0.0
-    if rows.labels:
-        for i in range(count):
-            work.labels[i] = (<const int64_t *>(rows.y + place_of(rows, first + i) * rows.y_row))[0]
-    else:
-        take_rows(rows.y, rows.y_row, rows.y_column, rows, first, count, outputs, size, work.y, row)
-    for i in range(count):
-        work.weights[i], work.factors[i] = 1.0, factor
-    if rows.weight != NULL:
-        for i in range(count):
-            work.weights[i] = (<const double *>(rows.weight + place_of(rows, first + i) * rows.weight_row))[0]
-            work.factors[i] = work.weights[i] / rows.total if rows.total > 0 else 0.0
-
-
-cdef void put_rows(const char *start, Py_ssize_t row, char *to, Py_ssize_t first, Py_ssize_t count,
-                   Py_ssize_t columns, int size) noexcept nogil:
-    """Copy rows of ours to where they lie one after the other."""
-    cdef Py_ssize_t i
-    for i in range(count):
-        memcpy(to + (first + i) * columns * size, start + i * row * size, columns * size)
+include "_rows.pxi"
+include "_passes.pxi"

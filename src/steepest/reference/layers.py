@@ -309,7 +309,7 @@ class Layers:
 
     def _run(self, parameters, x, y, weight, backward=False, by_inputs=False):
         """Loss, gradient, deltas and derivatives by x of every chunk, first layer with a value that is not finite."""
-        rows, loss, deltas, inputs, gradients, wrong = len(x), [], [], [], [], []
+        rows, losses, deltas, inputs, gradients, wrong = len(x), [], [], [], [], []
         weights = np.ones(rows) if weight is None else weight
         total = float(rows) if weight is None else sum_in_order(weight)
         factors = weights / total if total > 0 else np.zeros(rows)
@@ -319,16 +319,16 @@ class Layers:
             for first in range(start, min(rows, start + part), CHUNK):
                 chunk = slice(first, min(rows, start + part, first + CHUNK))
                 values, slopes = self._forward(parameters, x[chunk])
-                losses, d = losses_of(self.loss, values[-1], y[chunk], factors[chunk], self.delta)
-                sums.append(weights[chunk] * losses)
+                found, d = losses_of(self.loss, values[-1], y[chunk], factors[chunk], self.delta)
+                sums.append(weights[chunk] * found)
                 wrong += [i for i, a in enumerate(values[1:]) if not np.isfinite(a).all()][:1]
                 if backward:
-                    found, before = self._backward(parameters, values, slopes, d, gradient, by_inputs)
-                    deltas.append(found)
+                    some, before = self._backward(parameters, values, slopes, d, gradient, by_inputs)
+                    deltas.append(some)
                     inputs.append(before)
-            loss.append(sum_in_order(np.concatenate(sums)))
+            losses.append(sum_in_order(np.concatenate(sums)))
             gradients.append(gradient)
-        gradient, loss = add_as_tree(gradients), add_as_tree(loss)
+        gradient, loss = add_as_tree(gradients), add_as_tree(losses)
         loss = loss / total if total > 0 else 0.0
         return (loss + self._penalize(parameters, gradient), gradient, deltas, inputs, min(wrong, default=None))
 
