@@ -12,7 +12,18 @@ import time
 
 import numpy as np
 from interleave import Table, command_line, compare, duration, ratio, share, text, verdict
-from network_peers import CONTENDERS, JAX, MISSING, NUMPY, OURS, SKLEARN, TORCH, Case, check, contenders_of, threadpoolctl
+from network_peers import (
+    CONTENDERS,
+    MISSING,
+    NUMPY,
+    OURS,
+    SKLEARN,
+    TORCH,
+    Case,
+    check,
+    contenders_of,
+    threadpoolctl,
+)
 
 from steepest.kernels.isa import instruction_set
 from steepest.kernels.layers import multiply
