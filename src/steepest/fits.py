@@ -16,6 +16,8 @@ __all__ = ["Formula", "Polynomial", "PowerLaw", "polynomial", "power_law"]
 # Relative residual (root mean square over that of y) up to which a formula counts as found.
 RTOL = 1e-3
 POWERS = (-8.0, 8.0)        # where exponents are looked for when there is a constant, too
+ROUNDING = 1e-12            # a residual that needs no explanation
+CONSTANT = 0.1              # the share of the residual that a constant may leave
 HIGHEST = 9                 # degree
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -170,8 +172,12 @@ def power_law(x, y, *, offset=True, variable="x", rtol=RTOL):
         return PowerLaw(a, p, c, residual, residual <= rtol, variable)
 
     found = [judged(*law) for law in _without_constant(x, y)]
-    if offset and x.size >= 4 and not any(law.ok for law in found):
-        found += [judged(*law) for law in _with_constant(x, y)]
+    least = min((law.residual for law in found), default=math.inf)
+    if offset and x.size >= 4 and least > ROUNDING:
+        more = [judged(*law) for law in _with_constant(x, y)]
+        # a constant must explain much: it always explains some noise
+        if more and (least > rtol or min(law.residual for law in more) <= CONSTANT * least):
+            found = [*found, *more]
     if not found:
         return PowerLaw(math.nan, math.nan, math.nan, math.inf, False, variable)
     best = min(found, key=lambda law: law.residual)
@@ -313,8 +319,8 @@ def polynomial(x, y, *, degree=None, variable="x", rtol=RTOL):
     x, y : array_like, (rows,)
         Coordinates and values.
     degree : int, optional
-        By default the lowest one, up to 9, whose errors in leave-one-out cross-validation [1]_ are the smallest, or
-        larger than these by 5 percent at most.
+        By default the lowest one, up to 9, whose mean squared error in leave-one-out cross-validation [1]_ is within one
+        standard error of the smallest.
     variable : str, optional
         The name of x in texts.
     rtol : float, optional
@@ -352,10 +358,10 @@ def polynomial(x, y, *, degree=None, variable="x", rtol=RTOL):
     u = (x - centre) / half
     degrees = range(min(HIGHEST, x.size - 2) + 1) if degree is None else [int(degree)]
     fits = [_chebyshev_fit(u, y, one) for one in degrees]
-    errors = [press for _, press in fits]
     size = math.sqrt(np.mean(y**2)) or 1.0
-    least = max(1.05 * min(errors), 1e-12 * size)
-    chosen = next(fit for fit, press in fits if press <= least)
+    squares = min((out**2 for _, out in fits), key=np.mean)
+    most = max(np.mean(squares) + np.std(squares) / math.sqrt(x.size), (1e-12 * size) ** 2)
+    chosen = next(fit for fit, out in fits if np.mean(out**2) <= most)
     series = np.polynomial.Chebyshev(chosen, domain=[x.min(), x.max()])
     coefficients = series.convert(kind=np.polynomial.Polynomial, domain=[-1, 1], window=[-1, 1]).coef
     coefficients = np.concatenate([coefficients, np.zeros(len(chosen) - len(coefficients))])
@@ -366,7 +372,7 @@ def polynomial(x, y, *, degree=None, variable="x", rtol=RTOL):
 
 
 def _chebyshev_fit(u, y, degree):
-    """Coefficients for u in [-1, 1], and the root mean square of the errors at rows that are left out."""
+    """Coefficients for u in [-1, 1], and the errors at rows that are left out."""
     basis = np.polynomial.chebyshev.chebvander(u, degree)
     q, r = np.linalg.qr(basis)
     coefficients = np.linalg.solve(r, q.T @ y)
@@ -374,7 +380,7 @@ def _chebyshev_fit(u, y, degree):
     left = y - basis @ coefficients
     with np.errstate(all="ignore"):
         out = np.where(leverage < 1 - 1e-9, left / (1 - leverage), math.inf if len(u) > degree + 1 else 0.0)
-    return coefficients, math.sqrt(np.mean(out**2))
+    return coefficients, out
 
 
 def _cleaned(value, largest):

@@ -105,14 +105,16 @@ def slope_table(f_or_samples, points):
     Examples
     --------
     >>> import steepest as sd
-    >>> print(sd.formula.slope_table(lambda c: c**2, [1.0, 2.0, 3.0]))
-    x  y  slope    error
-    -  -  -----  -------
-    1  1      2  2.2e-10
-    2  4      4  6.3e-10
-    3  9      6  1.2e-09
-    >>> sd.formula.slope_table([1.0, 4.0, 9.0, 16.0], [1.0, 2.0, 3.0, 4.0]).slope.tolist()
-    [2.0, 4.0, 6.0, 8.0]
+    >>> sd.formula.slope_table(lambda c: c**2, [1.0, 2.0, 3.0]).slope.round(6).tolist()
+    [2.0, 4.0, 6.0]
+    >>> print(sd.formula.slope_table([1.0, 4.0, 9.0, 16.0, 25.0], [1.0, 2.0, 3.0, 4.0, 5.0]))
+    x   y  slope    error
+    -  --  -----  -------
+    1   1      2  0.0e+00
+    2   4      4  0.0e+00
+    3   9      6  0.0e+00
+    4  16      8  0.0e+00
+    5  25     10  0.0e+00
     """
     x = column(points, "points")
     if callable(f_or_samples):
