@@ -295,8 +295,8 @@ def sparsity_colors(pattern, *, coloring=None, ax=None, **scatter_kw):
     ax = axes_for(ax)
     found = coo_array(pattern)
     coloring = color(pattern) if coloring is None else coloring
-    groups = np.asarray(coloring.groups)
-    count = int(groups.max(initial=-1)) + 1
+    groups = coloring.colors
+    count = coloring.count
     rows, columns = found.coords
     size = max(2.0, min(80.0, 4e4 / max(found.shape) ** 2))
     shade = {"c": groups[columns], "cmap": "tab20" if count <= 20 else "turbo", "marker": "s", "s": size,
