@@ -13,9 +13,9 @@ import steepest as sd
 PROMISED = {
     "BusyError", "CheckpointError", "CompilationWarning", "Derivative", "Descent", "DescentStatus",
     "DifferenceWarning", "FunctionError", "Gradient", "GradientCheck", "GradientError", "Jacobian", "Status",
-    "__version__", "backend", "check_gradient", "check_hessian", "check_jacobian", "compiled", "derivative",
+    "__version__", "backend", "check_gradient", "check_hessian", "check_jacobian", "compiled", "derivative", "formula",
     "gradient", "gradient_descent", "grid", "hessian", "hvp", "jacobian", "jvp", "linesearch", "maximize", "minimize",
-    "minimize_many", "network", "noise_level", "optim", "schedules", "scipy_method", "set_num_threads",
+    "minimize_many", "network", "noise_level", "optim", "plot", "schedules", "scipy_method", "set_num_threads",
     "show_config", "sparsity", "stochastic_descent", "value_and_gradient",
 }
 

@@ -51,6 +51,7 @@ __all__ = [
     "check_jacobian",
     "compiled",
     "derivative",
+    "formula",
     "gradient",
     "gradient_descent",
     "grid",
@@ -65,6 +66,7 @@ __all__ = [
     "network",
     "noise_level",
     "optim",
+    "plot",
     "schedules",
     "scipy_method",
     "set_num_threads",
@@ -75,7 +77,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import grid, linesearch, network, optim, schedules, sparsity
+    from . import formula, grid, linesearch, network, optim, plot, schedules, sparsity
     from .check import check_gradient, check_hessian, check_jacobian
     from .check_report import GradientCheck
     from .many import minimize_many
@@ -88,7 +90,7 @@ else:
 
     def __getattr__(name):
         """Import a module at its first use: what asks for none of them does not wait for them."""
-        if name in ("grid", "linesearch", "network", "optim", "schedules", "sparsity"):
+        if name in ("formula", "grid", "linesearch", "network", "optim", "plot", "schedules", "sparsity"):
             return import_module(f".{name}", __name__)
         if name in _LATER:
             return getattr(import_module(f".{_LATER[name]}", __name__), name)

@@ -319,8 +319,8 @@ def polynomial(x, y, *, degree=None, variable="x", rtol=RTOL):
     x, y : array_like, (rows,)
         Coordinates and values.
     degree : int, optional
-        By default the lowest one, up to 9, whose mean squared error in leave-one-out cross-validation [1]_ is within one
-        standard error of the smallest.
+        By default the lowest one, up to 9, whose mean squared error in leave-one-out cross-validation [1]_ is within
+        one standard error of the smallest.
     variable : str, optional
         The name of x in texts.
     rtol : float, optional

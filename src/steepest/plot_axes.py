@@ -86,12 +86,11 @@ def slopes_on(f, x, y, args=(), grad=None):
         found = np.stack([np.asarray(grad(point.copy(), *args), float) for point in points.T], axis=1)
         if found.shape != points.shape:
             raise ValueError(f"grad must give 2 numbers, not an array of shape {found.shape[:1]}")
-    else:
-        from .differentiate import derivative
+    else:       # all points move together: one Jacobian holds the gradients at all of them
+        from .differentiate import jacobian
 
-        found = np.stack([
-            derivative(lambda t, i=i: _many(f, np.stack([t, points[1]] if i == 0 else [points[0], t]), args), points[i])
-            for i in range(2)])
+        scale = np.maximum(abs(points).max(axis=1), np.finfo(float).tiny)
+        found = jacobian(lambda moved: _many(f, points + moved[:, None], args), np.zeros(2), x_scale=scale).T
     return found[0].reshape(x.shape), found[1].reshape(x.shape)
 
 
@@ -109,11 +108,16 @@ def _is_run(run):
                                                    or (isinstance(run, dict) and "x" in run))
 
 
-def _path(run):
-    history = getattr(run, "history", None)
-    if history is None and hasattr(run, "message"):
+def _history_of(run):
+    """What a result has recorded; anything else as it is."""
+    found = getattr(run, "history", None)
+    if found is None and isinstance(run, dict) and "message" in run:
         raise ValueError("the result has no history: ask for it with history=True")
-    found = run if history is None else history
+    return run if found is None else found
+
+
+def _path(run):
+    found = _history_of(run)
     if not isinstance(found, np.ndarray):
         if isinstance(found, dict) and "x" in found:
             found = found["x"]
@@ -127,15 +131,12 @@ def _path(run):
 
 def line_of(run, name="fun"):
     """A series of numbers of a run: a vector, or what a result or a history has under a name."""
-    found = getattr(run, "history", None)
-    found = run if found is None else found
+    found = _history_of(run)
     if isinstance(found, dict):
         if name not in found:
             raise ValueError(f"the history has no {name!r}")
         found = found[name]
     elif not isinstance(found, (np.ndarray, list, tuple)):
-        if hasattr(run, "message") and found is run:
-            raise ValueError("the result has no history: ask for it with history=True")
         found = getattr(found, name)
     if np.ndim(found) != 1:
         raise ValueError(f"a run must give a vector, not an array of shape {np.shape(found)}")

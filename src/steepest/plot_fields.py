@@ -48,11 +48,14 @@ def gradient_field(f, xlim=(-2, 2), ylim=(-2, 2), *, grad=None, points=15, norma
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import steepest as sd
-    >>> ax = sd.plot.gradient_field(lambda x: x[0] ** 2 + x[1] ** 2, points=5)
+    >>> ax = sd.plot.gradient_field(lambda x: x[0] ** 2 + x[1] ** 2, points=5, ax=axes)
     >>> arrows = ax.collections[0]
     >>> float(arrows.U[0].round(6)), float(arrows.V[0].round(6))
     (4.0, 4.0)
+    >>> pyplot.close("all")
     """
     ax = axes_for(ax)
     check_function(f)
@@ -66,6 +69,8 @@ def gradient_field(f, xlim=(-2, 2), ylim=(-2, 2), *, grad=None, points=15, norma
             u, v = np.where(size > 0, u / size, 0.0), np.where(size > 0, v / size, 0.0)
         colors = [size]
         options = {"angles": "xy", "cmap": "cividis"}
+    if not (u.any() or v.any()):
+        options["scale"] = 1.0      # matplotlib would divide by the mean length
     ax.quiver(x, y, u, v, *colors, **(options | quiver_kw))
     _frame(ax, xlim, ylim)
     ax.set_title("-∇f" + (", colour: its size" if normalize else ""))
@@ -111,11 +116,14 @@ def contour(f, xlim=(-2, 2), ylim=(-2, 2), *, levels=20, log=False, filled=True,
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import steepest as sd
     >>> from scipy.optimize import rosen
-    >>> ax = sd.plot.contour(rosen, (-2, 2), (-1, 3), log=True)
-    >>> ax.get_xlim()
-    (-2.0, 2.0)
+    >>> ax = sd.plot.contour(rosen, (-2, 2), (-1, 3), log=True, ax=axes)
+    >>> ax.collections[0].levels.size
+    20
+    >>> pyplot.close("all")
     """
     ax = axes_for(ax)
     x, y = grid_of(xlim, ylim, points)
@@ -156,9 +164,11 @@ def surface(f, xlim=(-2, 2), ylim=(-2, 2), *, run=None, points=61, args=(), ax=N
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
     >>> import steepest as sd
     >>> sd.plot.surface(lambda x: x[0] ** 2 + x[1] ** 2, points=11).name
     '3d'
+    >>> pyplot.close("all")
     """
     ax = axes_for(ax, three=True)
     x, y = grid_of(xlim, ylim, points)
@@ -210,10 +220,13 @@ def tangent(f, at, xlim=None, *, steps=0, lr=0.1, points=201, args=(), ax=None, 
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import steepest as sd
-    >>> ax = sd.plot.tangent(lambda c: c**2, 1.5, steps=3)
+    >>> ax = sd.plot.tangent(lambda c: c**2, 1.5, steps=3, ax=axes)
     >>> ax.get_title()
     'slope 3 at 1.5'
+    >>> pyplot.close("all")
     """
     from .differentiate import derivative
 
@@ -238,8 +251,9 @@ def tangent(f, at, xlim=None, *, steps=0, lr=0.1, points=201, args=(), ax=None, 
     places = [at]
     for _ in range(steps):
         places.append(places[-1] - lr * slope(places[-1]))
-    ax.plot(places, [value(t) for t in places], **({"color": COLORS[6], "marker": "o", "linestyle": ":", "markersize": 4,
-                                                   "label": f"steps, lr = {lr:g}" if steps else None} | (step_kw or {})))
+    dots = {"color": COLORS[6], "marker": "o", "linestyle": ":", "markersize": 4,
+            "label": f"steps, lr = {lr:g}" if steps else None}
+    ax.plot(places, [value(t) for t in places], **(dots | (step_kw or {})))
     ax.set_title(f"slope {rise:.4g} at {at:g}")
     ax.set_xlim(low, high)
     spread = y.max() - y.min()
@@ -281,10 +295,13 @@ def step_error(f, x, exact, *, steps=None, args=(), ax=None, **line_kw):
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import math, steepest as sd
-    >>> ax = sd.plot.step_error(math.exp, 1.0, math.e)
+    >>> ax = sd.plot.step_error(math.exp, 1.0, math.e, ax=axes)
     >>> [line.get_label() for line in ax.lines[:2]]
     ['forward', 'central']
+    >>> pyplot.close("all")
     """
     from .differentiate import derivative
 

@@ -48,12 +48,15 @@ def decision_boundary(network, X, y, *, points=201, margin=0.3, ax=None, scatter
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import steepest as sd
     >>> X, y = sd.network.moons(60, seed=0)
     >>> net = sd.network.Network([2, 8, 2], "tanh", loss="softmax_cross_entropy", seed=0)
-    >>> ax = sd.plot.decision_boundary(net, X, y, points=21)
+    >>> ax = sd.plot.decision_boundary(net, X, y, points=21, ax=axes)
     >>> len(ax.collections[-1].get_offsets())
     60
+    >>> pyplot.close("all")
     """
     ax = axes_for(ax)
     X, y = np.asarray(X, float), np.asarray(y)
@@ -72,7 +75,8 @@ def decision_boundary(network, X, y, *, points=201, margin=0.3, ax=None, scatter
         ax.contour(gx, gy, chance, [0.5], colors="white")
     else:
         found = np.searchsorted(classes, np.asarray(network.predict(ground))).reshape(gx.shape)
-        ax.contourf(gx, gy, found, np.arange(classes.size + 1) - 0.5, **({"cmap": "cividis", "alpha": 0.8} | contour_kw))
+        bands = np.arange(classes.size + 1) - 0.5
+        ax.contourf(gx, gy, found, bands, **({"cmap": "cividis", "alpha": 0.8} | contour_kw))
     colors = [COLORS[i % len(COLORS)] for i in np.searchsorted(classes, y)]
     ax.scatter(X[:, 0], X[:, 1], **({"c": colors, "s": 14, "edgecolors": "white", "linewidths": 0.5}
                                     | (scatter_kw or {})))
@@ -122,11 +126,14 @@ def loss_plane(network, X, y, *, path=None, reach=1.0, points=41, seed=0, levels
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import steepest as sd
     >>> X, y = sd.network.moons(60, seed=0)
     >>> net = sd.network.Network([2, 8, 2], "tanh", loss="softmax_cross_entropy", seed=0)
-    >>> sd.plot.loss_plane(net, X, y, points=5).get_title()
+    >>> sd.plot.loss_plane(net, X, y, points=5, ax=axes).get_title()
     'two random directions'
+    >>> pyplot.close("all")
     """
     ax = axes_for(ax)
     centre, reach = network.parameters.astype(float), as_number(reach, "reach", above=0.0)
@@ -207,14 +214,18 @@ def layers(network, X=None, y=None, *, check=None, lr=None, ax=None, **bar_kw):
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import steepest as sd
     >>> X, y = sd.network.moons(20, seed=0)
     >>> net = sd.network.Network([2, 4, 2], "tanh", loss="softmax_cross_entropy", seed=0)
-    >>> len(sd.plot.layers(net, X, y).patches), len(sd.plot.layers(net, check=net.check(X, y)).patches)
-    (8, 12)
+    >>> len(sd.plot.layers(net, X, y, ax=axes).patches)
+    8
+    >>> pyplot.close("all")
     """
     ax = axes_for(ax)
-    arrays = [(f"W{i}", w) for i, w in enumerate(network.weights)] + [(f"b{i}", b) for i, b in enumerate(network.biases)]
+    arrays = [(f"{letter}{i}", array) for letter, some in (("W", network.weights), ("b", network.biases))
+              for i, array in enumerate(some)]
     order = [k + half * len(network.weights) for k in range(len(network.weights)) for half in (0, 1)]
     names = [arrays[k][0] for k in order]
     places = np.arange(len(order))
@@ -283,10 +294,13 @@ def sparsity_colors(pattern, *, coloring=None, ax=None, **scatter_kw):
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import numpy as np, steepest as sd
-    >>> ax = sd.plot.sparsity_colors(np.eye(4) + np.eye(4, k=1))
+    >>> ax = sd.plot.sparsity_colors(np.eye(4) + np.eye(4, k=1), ax=axes)
     >>> ax.get_title()
     '2 groups of 4 columns'
+    >>> pyplot.close("all")
     """
     from scipy.sparse import coo_array
 

@@ -52,10 +52,13 @@ def descent_path(runs, f=None, *, minimum=None, xlim=None, ylim=None, levels=20,
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import numpy as np, steepest as sd
-    >>> ax = sd.plot.descent_path(np.array([[0.0, 0.0], [1.0, 0.5], [1.0, 1.0]]))
+    >>> ax = sd.plot.descent_path(np.array([[0.0, 0.0], [1.0, 0.5], [1.0, 1.0]]), ax=axes)
     >>> ax.lines[0].get_xdata().tolist()
     [0.0, 1.0, 1.0]
+    >>> pyplot.close("all")
     """
     ax = axes_for(ax)
     paths = paths_of(runs)
@@ -108,10 +111,13 @@ def convergence(runs, *, name=None, minimum=0.0, ax=None, **line_kw):
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import steepest as sd
-    >>> ax = sd.plot.convergence({"slow": [1.0, 0.5, 0.3], "fast": [1.0, 0.1, 0.01]})
+    >>> ax = sd.plot.convergence({"slow": [1.0, 0.5, 0.3], "fast": [1.0, 0.1, 0.01]}, ax=axes)
     >>> [line.get_label() for line in ax.lines]
     ['slow', 'fast']
+    >>> pyplot.close("all")
     """
     ax = axes_for(ax)
     runs = runs if isinstance(runs, dict) and not _is_series(runs) else {None: runs}
@@ -180,10 +186,13 @@ def learning_rates(f, x0, rates, *, steps=50, grad=None, args=(), minimum=0.0, a
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import steepest as sd
-    >>> ax = sd.plot.learning_rates(lambda x: x @ x, [1.0, 1.0], [0.1, 0.5, 1.5], steps=9)
+    >>> ax = sd.plot.learning_rates(lambda x: x @ x, [1.0, 1.0], [0.1, 0.5, 1.5], steps=9, ax=axes)
     >>> [line.get_label() for line in ax.lines]
     ['lr = 0.1', 'lr = 0.5', 'lr = 1.5 (diverges)']
+    >>> pyplot.close("all")
     """
     from .prepared import Gradient
 
@@ -245,9 +254,12 @@ def animate(run, f=None, *, minimum=None, xlim=None, ylim=None, levels=20, log=F
     --------
     >>> import matplotlib
     >>> matplotlib.use("Agg")
+    >>> from matplotlib import pyplot
+    >>> _, axes = pyplot.subplots()
     >>> import numpy as np, steepest as sd
-    >>> film = sd.plot.animate(np.array([[0.0, 0.0], [1.0, 0.5], [1.0, 1.0]]))
+    >>> film = sd.plot.animate(np.array([[0.0, 0.0], [1.0, 0.5], [1.0, 1.0]]), ax=axes)
     >>> film._draw_was_started = True       # it is not played here
+    >>> pyplot.close("all")
     """
     ax = axes_for(ax)
     from matplotlib.animation import FuncAnimation

@@ -147,7 +147,7 @@ CATALOGUE = {"A": 22, "B": 16, "C": 21, "D": 6, "E": 16, "H": 11}
 # its own, in test_grid.py.
 NO_ENTRY = {"BusyError", "CheckpointError", "CompilationWarning", "Derivative", "Descent", "DescentStatus",
             "DifferenceWarning", "FunctionError", "GradientCheck", "GradientError", "Status", "backend", "compiled",
-            "grid", "linesearch", "network", "optim", "schedules", "scipy_method", "set_num_threads",
+            "formula", "grid", "linesearch", "network", "optim", "plot", "schedules", "scipy_method", "set_num_threads",
             "show_config", "sparsity",
             "stochastic_descent"}      # whose f takes a batch: tested in test_stochastic.py
 
