@@ -61,7 +61,7 @@ def gradient_field(f, xlim=(-2, 2), ylim=(-2, 2), *, grad=None, points=15, norma
     check_function(f)
     x, y = grid_of(xlim, ylim, points)
     u, v = (-one for one in slopes_on(f, x, y, args, grad))
-    options = {"angles": "xy", "color": COLORS[0]}
+    options: dict = {"angles": "xy", "color": COLORS[0]}
     colors = []
     if normalize:
         size = np.hypot(u, v)

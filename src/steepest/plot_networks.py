@@ -147,12 +147,12 @@ def loss_plane(network, X, y, *, path=None, reach=1.0, points=41, seed=0, levels
         moved = path - centre
         _, _, (first, second) = _principal(moved)
         along = np.stack([moved @ first, moved @ second], axis=1)
-        outside = np.linalg.norm(moved - along @ np.stack([first, second])) / max(np.linalg.norm(moved), 1e-300)
+        outside = np.linalg.norm(moved - along @ np.stack([first, second])) / (np.linalg.norm(moved) or 1.0)
         low, high = np.minimum(along.min(axis=0), 0), np.maximum(along.max(axis=0), 0)
         room = reach * 0.25 * np.maximum(high - low, 1e-3 * (high - low).max() + 1e-12)
         span = list(zip(low - room, high + room, strict=True))
         title = f"two principal directions, {100 * outside:.0f} % of the path is outside"
-    a, b = grid_of(*span, as_count(points, "points", at_least=2))
+    a, b = grid_of(span[0], span[1], as_count(points, "points", at_least=2))
     function = network.value_and_gradient(X, y)
     z = np.array([function(centre + s * first + t * second)[0] for s, t in zip(a.flat, b.flat, strict=True)])
     ax.contourf(a, b, z.reshape(a.shape), levels, **({"cmap": "cividis"} | contour_kw))

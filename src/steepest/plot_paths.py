@@ -121,13 +121,15 @@ def convergence(runs, *, name=None, minimum=0.0, ax=None, **line_kw):
     """
     ax = axes_for(ax)
     runs = runs if isinstance(runs, dict) and not _is_series(runs) else {None: runs}
-    for (label, run), color in zip(runs.items(), COLORS * len(runs), strict=False):
+    for (label, run), color in zip(runs.items(), COLORS[1:] * len(runs), strict=False):     # those of `descent_path`
         for text, series, style in _series_of(run, name):
             whole = " ".join(word for word in (label, text) if word) or None
             ax.semilogy(np.arange(len(series)), np.where(series > minimum, series - minimum, np.nan),
                         **({"color": color, "linestyle": style, "label": whole} | line_kw))
-    ax.set_xlabel("iteration")
-    ax.set_ylabel("f" if minimum == 0 else "f - minimum")
+    training = all(hasattr(run, "validation_loss") for run in runs.values())
+    what = name or ("loss" if training else "f")
+    ax.set_xlabel("epoch" if training else "iteration")
+    ax.set_ylabel(what if minimum == 0 else f"{what} - minimum")
     if ax.get_legend_handles_labels()[1]:
         ax.legend()
     ax.grid(True, which="both", alpha=0.3)
