@@ -1,13 +1,13 @@
-"""The command line: ``python -m steepest demo``, ``info``, ``check`` and ``minimize``.
+"""The command line: ``python -m steepest demo``, ``info``, ``check``, ``minimize`` and ``slopes``.
 
 Here so that what the library does can be seen without writing a line, and a gradient checked by a script. Tested in
-tests/test_main.py, tests/test_main_check.py and tests/test_main_minimize.py.
+tests/test_main.py, tests/test_main_check.py, tests/test_main_minimize.py and tests/test_main_slopes.py.
 """
 
 import argparse
 import sys
 
-from . import minimize_command
+from . import minimize_command, slopes_command
 
 __all__ = ["main"]
 
@@ -41,6 +41,7 @@ def main(arguments=None):
                          help="every component, or two directions in five calls")
     checked.add_argument("--rtol", type=float, help="relative error that is granted to the gradient")
     minimize_command.add_parser(commands)
+    slopes_command.add_parser(commands)
     try:
         chosen = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     except SystemExit as stop:
@@ -54,6 +55,8 @@ def main(arguments=None):
         return check(chosen)
     if chosen.command == "minimize":
         return minimize_command.run(chosen)
+    if chosen.command == "slopes":
+        return slopes_command.run(chosen)
     from .tour import MissingPackageError, tour
 
     try:
