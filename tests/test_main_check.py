@@ -3,6 +3,7 @@
 Here because scripts and hooks go by exit statuses. Tests the command in __main__.py, and named_code.py.
 """
 
+import json
 import os
 import pathlib
 import subprocess
@@ -108,3 +109,11 @@ def test_names_are_found_and_numbers_read():
     assert (point("1, -2.5 3e4") == np.array([1, -2.5, 3e4])).all()
     with pytest.raises(NamingError):
         point("__import__('os')")
+
+
+def test_a_report_for_machines(folder):
+    done = run(folder, "my_functions:f", "--grad", "my_functions:wrong", "--at", "2,3", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (found["ok"], found["counts"]["wrong"]) == (False, 1)
+    assert [row["verdict"] for row in found["table"]] == ["right", "wrong"]

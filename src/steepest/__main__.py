@@ -31,8 +31,11 @@ def main(arguments=None):
     """
     parser = argparse.ArgumentParser(prog="python -m steepest", description="Fast gradients, and fast walks down them.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("demo", help="the tour: textbook examples, then real data, kernel against reference and peers")
-    commands.add_parser("info", help="versions, compiler, flags, instruction set")
+    shown = commands.add_parser("demo", help="the tour: from the slope of a curve to a network on real data")
+    shown.add_argument("--chapter", type=int, metavar="N", help="one chapter only")
+    shown.add_argument("--plots", metavar="DIR", help="write pictures into this folder")
+    told = commands.add_parser("info", help="versions, compiler, flags, instruction set")
+    told.add_argument("--json", action="store_true", help="as one JSON object")
     checked = commands.add_parser("check", help="is this gradient right? Exit status 0: yes, 1: no, 2: could not ask")
     checked.add_argument("function", metavar="module:function", help="of one vector, gives a number")
     checked.add_argument("--grad", required=True, metavar="module:function", help="its gradient")
@@ -40,6 +43,7 @@ def main(arguments=None):
     checked.add_argument("--mode", choices=("full", "cheap"), default="full",
                          help="every component, or two directions in five calls")
     checked.add_argument("--rtol", type=float, help="relative error that is granted to the gradient")
+    checked.add_argument("--json", action="store_true", help="as one JSON object")
     minimize_command.add_parser(commands)
     slopes_command.add_parser(commands)
     try:
@@ -49,7 +53,12 @@ def main(arguments=None):
     if chosen.command == "info":
         from .config import show_config
 
-        show_config()
+        if chosen.json:
+            import json
+
+            print(json.dumps(show_config("dicts")))
+        else:
+            show_config()
         return 0
     if chosen.command == "check":
         return check(chosen)
@@ -57,12 +66,23 @@ def main(arguments=None):
         return minimize_command.run(chosen)
     if chosen.command == "slopes":
         return slopes_command.run(chosen)
-    from .tour import MissingPackageError, tour
+    return demo(chosen)
 
+
+def demo(chosen):
+    """Show the tour, and give the exit status."""
+    from .tour import CHAPTERS, MissingPackageError, tour
+
+    if chosen.chapter is not None and not 1 <= chosen.chapter <= len(CHAPTERS):
+        print(f"steepest: --chapter must be from 1 to {len(CHAPTERS)}, not {chosen.chapter}", file=sys.stderr)
+        return 2
     try:
-        return 0 if tour() else 1
+        return 0 if tour(chapter=chosen.chapter, plots=chosen.plots) else 1
     except MissingPackageError as error:
         print(f"steepest: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"steepest: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
 
 
@@ -93,8 +113,20 @@ def check(chosen):
     except Exception:
         traceback.print_exc()
         return 2
-    print(found)
+    if chosen.json:
+        import json
+
+        rows = [dict(zip(found.table.dtype.names, row, strict=True)) for row in found.table.tolist()]
+        print(json.dumps({"ok": found.ok, "message": found.message, "counts": found.counts, "nfev": found.nfev,
+                          "table": [{name: _plain(value) for name, value in row.items()} for row in rows]}))
+    else:
+        print(found)
     return 0 if found.ok else 1
+
+
+def _plain(value):
+    """A number as JSON has it: null for what is not finite."""
+    return None if isinstance(value, float) and value - value != 0 else value
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ class TableError(ValueError):
 def add_parser(commands):
     """Declare the command."""
     parser = commands.add_parser("slopes", help="slopes of samples in a CSV file, from their neighbours")
-    parser.add_argument("file", help="a table: rows of numbers between commas, semicolons, tabs or blanks, of which the "
-                                     "first may hold names; - for the standard input")
+    parser.add_argument("file", help="a table: rows of numbers between commas, semicolons, tabs or blanks, of which "
+                                     "the first may hold names; - for the standard input")
     parser.add_argument("--x", default="1", metavar="column", help="name or number (from 1) of the coordinates")
     parser.add_argument("--y", default="2", metavar="column", help="name or number of the values")
     parser.add_argument("--law", action="store_true", help="say which power law or polynomial the table follows, too")
