@@ -195,7 +195,7 @@ def test_B12_a_solve_may_start_in_a_finaliser_during_another(backend, entry):
         outcomes.append(attempt(right, entry))
 
     def litter(x, result):
-        if not outcomes:    # one that lies in wait may come while np.errstate begins, which CPython 3.11 does not survive
+        if not outcomes:    # one in wait may come while np.errstate begins, which CPython 3.11 does not survive
             Loop(act)
             gc.collect(0)
         return result
