@@ -4,6 +4,7 @@ Here so that all walks evaluate alike: in the kernels' own loop where that can b
 shapes want more. Tested in tests/test_descend.py and tests/test_minimize.py.
 """
 
+import functools
 import math
 import time
 
@@ -57,6 +58,12 @@ class Counted(Limited):
         except BaseException as error:
             note_evaluation(error, self.label, self.calls, BASE, 0.0, x.shape)
             raise
+
+
+@functools.cache
+def _plain(args=(), kwargs=None):
+    """Settings of functions whose derivatives are not asked for."""
+    return check_options("central", None, None, None, None, None, None, args, kwargs, False, None)
 
 
 class Objective:
@@ -198,7 +205,7 @@ class Answers(Objective):
             plain = run.direct and settings.method == CENTRAL and settings.bounds is None and x.ndim == 1
             self.direct = (run.function, None, run.prepare()) if plain else None
         else:
-            settings = check_options("central", None, None, None, None, None, None, args, kwargs, False, None)
+            settings = _plain() if not args and not kwargs else _plain.__wrapped__(args, kwargs)
             self.direct = None if x.ndim != 1 else (
                 self._function(f, x, settings, "f"), self._function(grad, x, settings, "grad", True), None)
 
