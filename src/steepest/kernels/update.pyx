@@ -410,20 +410,21 @@ cdef class Optimizer:
         """What each gradient is multiplied by."""
         cdef Py_ssize_t i, k
         cdef double total = 0, part
+        cdef Piece *pieces = self.pieces
         if self.clip < BY_NORM:
             for i in range(self.count):
-                self.pieces[i].scale = self.sign
+                pieces[i].scale = self.sign
             return
         for i in range(self.count):
-            self.pieces[i].scale = 0
+            pieces[i].scale = 0
         for k in range(self.block_count):
-            self.pieces[self.blocks[k].piece].scale += self.blocks[k].squares
+            pieces[self.blocks[k].piece].scale += self.blocks[k].squares
         for i in range(self.count):
-            total += self.pieces[i].scale
+            total += pieces[i].scale
         for i in range(self.count):
-            part = total if self.clip == BY_GLOBAL_NORM else self.pieces[i].scale
+            part = total if self.clip == BY_GLOBAL_NORM else pieces[i].scale
             part = self.bound / (sqrt(part) + 1e-6)
-            self.pieces[i].scale = self.sign * (1.0 if part >= 1 else part)      # NaN stays
+            pieces[i].scale = self.sign * (1.0 if part >= 1 else part)      # NaN stays
 
     cdef void make_plans(self) noexcept nogil:
         """What the next step is to do."""
