@@ -134,8 +134,8 @@ def gradient(f, x, *, method="central", order=None, step=None, rel_step=None, x_
         Step relative to ``|x|``; the default step where x is 0.
     x_scale : float, array_like or "auto", optional
         Typical size of the entries of x, 1 by default: the step is ``c * eps**(1/(1 + order)) * max(|x|, x_scale)``
-        [1]_ [2]_. With "auto" the sizes are |x|, or 1 where x is 0, unless one evaluation each shows that f drowns in
-        rounding or bends with them; then others are tried, in at most 5 evaluations each.
+        [1]_ [2]_. With "auto" the sizes are ``|x|``, or 1 where x is 0, unless one evaluation each shows that f drowns
+        in rounding or bends with them; then others are tried, in at most 5 evaluations each.
     bounds : (lb, ub) or scipy.optimize.Bounds, optional
         f is never evaluated outside; near a bound the difference is one-sided or its step shorter, and where
         ``lb == ub`` the derivative is 0.

@@ -75,13 +75,13 @@ def hessian(f, x, *, grad=None, method="central", step=None, rel_step=None, x_sc
     method : {"central", "forward", "backward", "complex"}, optional
         What is differenced, how often f (or `grad`) is called, and the error for ``eps`` = 2.2e-16:
 
-        ==========  ==============================  ====================================
-        method      from f                          from `grad`
-        ==========  ==============================  ====================================
-        central     n**2 + n + 1 calls, 1e-8        2 n calls, 1e-11
-        forward     (n**2 + 3 n) / 2 + 1, 1e-5      n + 1 calls, 1e-8
-        complex     n**2 + n + 5, 1e-11 [3]_        n calls and 3 to check them, 1e-16
-        ==========  ==============================  ====================================
+        ==========  ==========================================  ====================================
+        method      from f                                      from `grad`
+        ==========  ==========================================  ====================================
+        central     n**2 + n + 1 calls, 1e-8                    2 n calls, 1e-11
+        forward     (n**2 + 3 n) / 2 + 1, 1e-5                  n + 1 calls, 1e-8
+        complex     n**2 + n + 5, 1e-11 [3]_                    n calls and 3 to check them, 1e-16
+        ==========  ==========================================  ====================================
 
         ``"backward"`` is ``"forward"`` to the other side. ``"complex"`` needs an f, or `grad`, that takes a complex x.
     step : float or array_like, optional

@@ -165,7 +165,7 @@ def hager_zhang(phi, slope=None, *, step=1.0, f0=None, slope0=None, longest=math
     curvature : float, optional
         From `decrease` on, and below 1.
     error : float, optional
-        How much phi may rise by rounding, or by noise; 1e-6 |phi(0)| by default.
+        How much phi may rise by rounding, or by noise; ``1e-6 |phi(0)|`` by default.
 
     Returns
     -------
