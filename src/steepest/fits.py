@@ -230,8 +230,6 @@ def _without_constant(x, y):
         basis = _power(x, p)
         if np.isfinite(basis).all():
             yield _scale(basis, y), p, 0.0
-        elif (x > 0).sum() == x.size - (x == 0).sum():
-            pass        # a negative power has no value at 0
 
 
 def _with_constant(x, y):
