@@ -46,3 +46,21 @@ install() {
     rm -rf build/lib.* # setuptools would install from there what is gone from src
     "$1/bin/python" -m pip install --quiet ".[$2]"
 }
+
+# ship DIR OUT: the sdist, and the wheel built from it, in a folder.
+ship() {
+    make_venv "$1"
+    say "sdist, wheel"
+    rm -rf "$2"
+    "$1/bin/python" -m pip install --quiet "build>=1"
+    "$1/bin/python" -m build --sdist --outdir "$2" . >/dev/null
+    "$1/bin/python" -m pip wheel --quiet --no-deps --wheel-dir "$2" "$2"/*.tar.gz
+}
+
+# install_shipped DIR OUT EXTRA: that wheel, in the place of what was there, with what the extra names.
+install_shipped() {
+    local wheels=("$2"/*.whl)
+    say "pip install ${wheels[0]##*/}[$3]"
+    "$1/bin/python" -m pip install --quiet "${wheels[0]}[$3]"
+    "$1/bin/python" -m pip install --quiet --no-deps --force-reinstall "${wheels[0]}"
+}
