@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .arrangement import ByEntry
-from .differencing import BLOCK, LineRun, Run, callers_level, central_of, in_type_of_x
+from .differencing import BLOCK, COMPLEX_UNITS, LineRun, Run, callers_level, central_of, in_type_of_x
 from .errors import DifferenceWarning, Status
 from .missing_entries import find_missing
 from .options import Sparsity, as_like, check_out
@@ -168,7 +168,7 @@ class CompressedRun(ByEntry, Run):
         largest = np.zeros((self.coloring.shape[0], 1), size.dtype)
         with np.errstate(all="ignore"):
             np.maximum.at(largest, rows, size * scale)
-            return np.finfo(self.dtype).eps * (size + largest[rows] / scale)
+            return COMPLEX_UNITS * np.finfo(self.dtype).eps * (size + largest[rows] / scale)
 
     def central_check(self, x, found):
         """A central difference of the real f in one direction, what it should give, and the size of its terms."""

@@ -36,6 +36,9 @@ from .threads import share
 FLOAT64 = np.dtype(np.float64)
 # Numbers held at a time in a block of a Jacobian, or of points for a vectorised f: half a megabyte of float64.
 BLOCK = 2**16
+# Error bars of complex steps, in units of rounding: ten bars cover the error at 95 % of the start points of the problems
+# of Moré, Garbow and Hillstrom.
+COMPLEX_UNITS = 4
 # A complex step must agree with a central difference in one direction to this share.
 AGREEMENT = 1e-3
 # A row that was not finite at first is looked at no further when the bar of its error is this share of its value.
@@ -267,10 +270,7 @@ class Run(ByColumn, Evaluation):
         found.error = np.where(status == Status.FIXED, 0.0, found.error)
 
     def _rounding_of_complex_steps(self, value, x):
-        """What rounding does to derivatives free of cancellation: it may come from larger ones that f adds up.
-
-        By the factor of 4, ten bars cover the error at 95 % of the problems of Moré, Garbow and Hillstrom.
-        """
+        """What rounding does to derivatives free of cancellation: it may come from larger ones that f adds up."""
         eps, size = np.finfo(self.dtype).eps, abs(value)
         if self.each or isinstance(self, LineRun):
             return 2 * eps * size
@@ -278,7 +278,7 @@ class Run(ByColumn, Evaluation):
         scale = 1.0 if scale is None else as_like(scale, self.shape, self.dtype, "x_scale")
         scale = np.maximum(abs(x.reshape(-1)), scale)[:, None]
         with np.errstate(all="ignore"):
-            return 4 * eps * (size + (size * scale).max(axis=0) / scale)
+            return COMPLEX_UNITS * eps * (size + (size * scale).max(axis=0) / scale)
 
     def _refine(self):
         """F computes in less precision than the steps were chosen for: choose them again."""
