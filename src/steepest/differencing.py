@@ -36,8 +36,8 @@ from .threads import share
 FLOAT64 = np.dtype(np.float64)
 # Numbers held at a time in a block of a Jacobian, or of points for a vectorised f: half a megabyte of float64.
 BLOCK = 2**16
-# Error bars of complex steps, in units of rounding: ten bars cover the error at 95 % of the start points of the problems
-# of Moré, Garbow and Hillstrom.
+# Error bars of complex steps, in units of rounding: ten bars cover the error at 95 % of the start points of the
+# problems of Moré, Garbow and Hillstrom.
 COMPLEX_UNITS = 4
 # A complex step must agree with a central difference in one direction to this share.
 AGREEMENT = 1e-3
